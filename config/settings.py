@@ -462,13 +462,15 @@ class DriftSettings(Section):
         default="note",
         description="What is done until somebody accepts a change (`dicom-node drift accept`):"
         " 'note' it in the log, the metrics and `dicom-node drift`; 'tell' of it as a fault as"
-        " well; 'hold' the results of that scanner back; 'stop' analysing its series.",
+        " well; 'hold' the results of that scanner back; 'stop' analysing its series. It is done"
+        " about what is found from then on.",
     )
     reference_series: int = Field(
         default=200,
         ge=50,
         le=2000,
-        description="A scanner is compared with its first series, so many of them.",
+        description="A scanner is compared with its first series, so many of them; a figure that"
+        " fewer than 50 of them have is not watched.",
     )
 
 

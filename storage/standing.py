@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from storage.database.schema import Base, Delivery, Quarantine, Result, Series
 from storage.database.self_test_series import of_patients
 from storage.delivery.pauses import pauses
 from storage.results.answers import answer_counts
-from storage.results.drift import open_findings
+from storage.results.drift import open_findings_by_action
 from storage.results.self_tests import SelfTestRun, latest_passed, latest_self_tests
 from storage.states import DeliveryState, SeriesState
 
@@ -112,7 +111,7 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         answers=answer_counts(session, now - ANSWERS).standing,
         self_test=next(iter(latest_self_tests(session, 1)), None),
         self_test_passed=latest_passed(session),
-        drift=Counter(finding.action for finding in open_findings(session)),
+        drift=open_findings_by_action(session),
     )
 
 

@@ -19,10 +19,10 @@ from dicom_node.analysis.worker.messages import Analysed, Answered
 from dicom_node.audit.decisions import Decided
 from dicom_node.drift.record import (
     News,
-    figures_of,
-    figures_of_refusal,
-    record_figures,
     record_news,
+    record_sample,
+    sample_of,
+    sample_of_refusal,
     tell,
 )
 from dicom_node.logs import log
@@ -80,10 +80,11 @@ class OutcomeWriter:
         with self._resources.sessions.begin() as session:
             ending = replace(ending, reason=reason)
             state = end_series(session, ticket, ending, self._destinations, now)
-            figures = figures_of_refusal(reason)
-            if state is SeriesState.UNSUITABLE and figures and not ticket.of_self_test:
+            sample = sample_of_refusal(reason) if state is SeriesState.UNSUITABLE else None
+            if (sample or state is SeriesState.FAILED) and not ticket.of_self_test:
                 news = record_news(session, uid, self._drift, now)
-                record_figures(session, uid, figures, now)
+            if sample and not ticket.of_self_test:
+                record_sample(session, uid, sample, now)
         tell(news)
         if ending.state is SeriesState.FAILED:
             log.error("analysis_failed", series_uid=uid, reason=reason)
@@ -147,8 +148,8 @@ class OutcomeWriter:
             )
             if state is not SeriesState.RECEIVING:
                 news = record_news(session, ticket.series_instance_uid, self._drift, now)
-                figures = figures_of(analysed.summary)
-                record_figures(session, ticket.series_instance_uid, figures, now)
+                sample = sample_of(analysed.summary)
+                record_sample(session, ticket.series_instance_uid, sample, now)
         tell(news)
         if state is not SeriesState.RECEIVING:
             self._decided(ticket, analysed)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
+from storage.results.drift import Sample
+
 FIGURES: Mapping[str, str] = {
     "noise_hu": "noise, HU",
     "slice_mm": "distance between slices, mm",
@@ -27,6 +29,10 @@ FIGURES: Mapping[str, str] = {
     "refused": "share of series not analysed",
 }
 """What is watched, with its unit."""
+
+OF_HEADERS = frozenset({"slice_mm", "pixel_mm", "refused"})
+"""Figures that no network has a part in; all others are measured in the lungs that one has found.
+They are compared only among series of the same model, method and settings."""
 
 ALLOWANCE = 0.5  #: shift that is let pass, in standard deviations
 LIMIT = 12.0  #: of a sum, in standard deviations; by simulation
@@ -111,16 +117,23 @@ def middle(figure: str, values: Sequence[float]) -> float:
     return sum(values) / len(values) if is_share else median(values)
 
 
-def shifts(
-    reference: Sequence[Mapping[str, Value]], values: Sequence[Mapping[str, Value]]
-) -> Iterator[Shift]:
-    """Find the first change of each figure of a scanner."""
+def shifts(reference: Sequence[Sample], values: Sequence[Sample]) -> Iterator[Shift]:
+    """Find the first change of each figure of a scanner, on the basis of its latest analysis."""
+    basis = next((one.basis for one in reversed(values) if one.basis), "")
     for figure in FIGURES:
         found = first_shift(
-            figure, (one.get(figure) for one in reference), (one.get(figure) for one in values)
+            figure,
+            (comparable(one, figure, basis) for one in reference),
+            (comparable(one, figure, basis) for one in values),
         )
         if found is not None:
             yield found
+
+
+def comparable(sample: Sample, figure: str, basis: str) -> Value:
+    """Give a figure of a series; None where it was found on another basis."""
+    is_comparable = figure in OF_HEADERS or sample.basis == basis
+    return sample.figures.get(figure) if is_comparable else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +151,7 @@ def news_of(series: Equipment, known: Iterable[Equipment]) -> tuple[str, ...]:
     Parameters
     ----------
     known
-        That of all earlier series.
+        That of all series that were judged before.
     """
     of_scanner = [one for one in known if one.scanner == series.scanner]
     if not of_scanner:

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_node.drift.decision import shifts
-from dicom_node.health import Health
 from dicom_node.logs import log
 from dicom_node.resources import Resources
+from storage.files.folder_fault import folder_fault
 from storage.results.drift import (
     Finding,
-    ScannerSeen,
     enter_finding,
     fill_in_equipment,
     findings_by_scanner,
     open_findings,
     samples_of,
-    scanners_seen,
+    scanners_after,
     series_without_equipment,
-    set_action,
 )
 from storage.series.instance_facts import NOTHING_SAID, EquipmentFacts
 
-PART = "drift"  #: first word of the name of a scanner's condition
+PART = "drift"  #: in the condition of the node
 LATEST = 1_000  #: series after the reference that are tested: longer than any change needs
 FILLED_AT_ONCE = 200  #: series of which files are read in one round
+MOST_TOLD = 3  #: scanners that are named as a fault, and changes of each
 NOTE = "note"
 MEANINGS = {
     "tell": "",
     "hold": "; its results are not delivered until that is accepted",
     "stop": "; its series are not analysed until that is accepted",
 }
-"""What is done meanwhile, by action."""
+"""What is done meanwhile, by action: the severest last."""
 
 ReadEquipment = Callable[[Path], EquipmentFacts]
 """Reads from an image what made it; raises `ValueError` or `OSError`."""
@@ -61,48 +59,53 @@ class DriftJob:
     resources: Resources
     rules: DriftRules
     read_equipment: ReadEquipment
-    _looked: dict[str, ScannerSeen] = field(default_factory=dict, init=False)
+    _tested_to: int = field(default=0, init=False)  #: the latest sample
     _is_filled: bool = field(default=False, init=False)
-    _told: set[str] = field(default_factory=set, init=False)
 
     def run_once(self) -> None:
         """Fill in, test what is new, and tell the condition of the node."""
         self._fill_in()
         self._test()
-        with self.resources.sessions.begin() as session:
-            set_action(session, self.rules.action)
-            found = open_findings(session)
-        self._tell(found)
+        with self.resources.sessions.reading() as session:
+            fault = fault_of(open_findings(session))
+        if fault:
+            self.resources.health.fault(PART, fault)
+        else:
+            self.resources.health.well(PART)
 
     def take(self, rules: DriftRules) -> None:
         """Go by other settings from now on."""
-        self.rules, self._looked = rules, {}
+        self.rules, self._tested_to = rules, 0
 
     def _fill_in(self) -> None:
-        """Read what made series that were received before that was kept."""
-        if self._is_filled:
+        """Read what made series that were received before that was kept.
+
+        What cannot be read says nothing, unless the storage folder is away.
+        """
+        root = self.resources.folder.root
+        if self._is_filled or folder_fault(root):
             return
         with self.resources.sessions.reading() as session:
             wanted = series_without_equipment(session, FILLED_AT_ONCE)
         self._is_filled = not wanted
-        found = {uid: NOTHING_SAID for uid, _ in wanted}
-        for uid, path in wanted:
-            with suppress(OSError, ValueError):  # what cannot be read says nothing
-                found[uid] = self.read_equipment(self.resources.folder.locate(path))
-        if found:
+        found = {uid: self._read(path) for uid, path in wanted}
+        if found and not folder_fault(root):  # else it went meanwhile
             with self.resources.sessions.begin() as session:
                 fill_in_equipment(session, found)
+
+    def _read(self, path: str) -> EquipmentFacts:
+        try:
+            return self.read_equipment(self.resources.folder.locate(path))
+        except (OSError, ValueError):
+            return NOTHING_SAID
 
     def _test(self) -> None:
         """Test the figures of each scanner that has sent something since the last look."""
         with self.resources.sessions.reading() as session:
-            seen = scanners_seen(session)
-        for scanner in seen:
-            if self._looked.get(scanner.scanner) == scanner:
-                continue
-            if scanner.samples > self.rules.reference:
-                self._test_one(scanner.scanner)
-            self._looked[scanner.scanner] = scanner
+            scanners, latest = scanners_after(session, self._tested_to)
+        for scanner in scanners:
+            self._test_one(scanner)
+        self._tested_to = latest
 
     def _test_one(self, scanner: str) -> None:
         with self.resources.sessions.reading() as session:
@@ -124,28 +127,24 @@ class DriftJob:
         for shift in new:
             log.warning("drift_found", scanner=scanner, figure=shift.figure, what=shift.text)
 
-    def _tell(self, found: list[Finding]) -> None:
-        """Make each scanner with findings a fault, where the site wants to be told."""
-        by_scanner = {} if self.rules.action == NOTE else findings_by_scanner(found)
-        parts = {part_of(scanner): findings for scanner, findings in by_scanner.items()}
-        for part, findings in parts.items():
-            self.resources.health.fault(part, fault_of(findings, self.rules.action))
-        clear(self.resources.health, self._told - parts.keys())
-        self._told = set(parts)
+
+def fault_of(findings: Sequence[Finding]) -> str:
+    """Say what has changed of which scanners, and what is done meanwhile; empty if nothing has.
+
+    What was only noted is none.
+    """
+    by_scanner = findings_by_scanner([one for one in findings if one.action != NOTE])
+    if not by_scanner:
+        return ""
+    said = [_said(*one) for one in list(by_scanner.items())[:MOST_TOLD]]
+    return f"{'. '.join(said)}{_further(len(by_scanner), 'scanners')}: dicom-node drift accept"
 
 
-def clear(health: Health, parts: set[str]) -> None:
-    """Report scanners of which everything was accepted."""
-    for part in parts:
-        health.well(part)
+def _said(scanner: str, findings: Sequence[Finding]) -> str:
+    words = "; ".join(finding.text for finding in findings[:MOST_TOLD])
+    action = max((finding.action for finding in findings), key=list(MEANINGS).index)
+    return f"{scanner}: {words}{_further(len(findings), 'changes')}{MEANINGS[action]}"
 
 
-def part_of(scanner: str) -> str:
-    """Name a scanner in the condition of the node."""
-    return f"{PART} {scanner}"
-
-
-def fault_of(findings: list[Finding], action: str) -> str:
-    """Say what has changed of a scanner, and what is done meanwhile."""
-    words = "; ".join(finding.text for finding in findings)
-    return f"{words}{MEANINGS[action]}: dicom-node drift accept"
+def _further(number: int, what: str) -> str:
+    return f", and {number - MOST_TOLD} further {what}" if number > MOST_TOLD else ""

@@ -9,13 +9,16 @@ from typing import Any
 
 from dicom_node.drift.decision import Equipment, Value, news_of
 from dicom_node.logs import log
+from pipeline.options import METHOD
 from pipeline.reasons import UnsuitableReason
 from storage.database.sessions import Session
 from storage.results.drift import (
-    earlier_equipment,
-    enter_finding,
+    Sample,
+    enter_news,
     enter_sample,
     equipment_of,
+    judged_equipment,
+    series_without_equipment,
 )
 
 NOT_OF_A_SCANNER = frozenset(
@@ -37,7 +40,10 @@ class News:
 
 
 def record_news(session: Session, uid: str, action: str, now: datetime) -> Sequence[News]:
-    """Enter what is new of the equipment of a series; return what nobody was told of yet."""
+    """Enter what is new of the equipment of a series; return what nobody was told of yet.
+
+    Nothing is, as long as it is not known of all older series what made them.
+    """
     said = equipment_of(session, uid)
     if said is None:
         return ()
@@ -45,20 +51,23 @@ def record_news(session: Session, uid: str, action: str, now: datetime) -> Seque
     series = Equipment(scanner=scanner, kernel=said.kernel, software=said.software)
     known = [
         Equipment(scanner=scanner, kernel=kernel, software=software)
-        for kernel, software in earlier_equipment(session, uid)
+        for kernel, software in judged_equipment(session, scanner, uid)
     ]
+    news = news_of(series, known)
+    if not news or series_without_equipment(session, 1):
+        return ()
     return [
         News(scanner=scanner, text=text)
-        for text in news_of(series, known)
-        if enter_finding(session, scanner, text, text, action, now)
+        for text in news
+        if enter_news(session, scanner, text, action, now)
     ]
 
 
-def record_figures(session: Session, uid: str, figures: Mapping[str, Value], now: datetime) -> None:
+def record_sample(session: Session, uid: str, sample: Sample, now: datetime) -> None:
     """Enter the figures of a series, if it is known what made it."""
     said = equipment_of(session, uid)
     if said is not None:
-        enter_sample(session, uid, said, figures, now)
+        enter_sample(session, uid, said, sample, now)
 
 
 def tell(news: Sequence[News]) -> None:
@@ -67,8 +76,15 @@ def tell(news: Sequence[News]) -> None:
         log.warning("scanner_changed", scanner=one.scanner, what=one.text)
 
 
-def figures_of(summary: Mapping[str, Any]) -> dict[str, Value]:
-    """Take the figures that are watched out of the summary of an analysis."""
+def sample_of(summary: Mapping[str, Any]) -> Sample:
+    """Take what is watched out of the summary of an analysis."""
+    made_by = summary.get("provenance") or {}
+    parts = [made_by.get("manifest_sha256", ""), f"method {METHOD}"]
+    parts += [f"{name}: {value}" for name, value in (made_by.get("parameters") or {}).items()]
+    return Sample(basis=", ".join(parts), figures=_figures(summary))
+
+
+def _figures(summary: Mapping[str, Any]) -> dict[str, Value]:
     return {
         **(summary.get("figures") or {}),
         "lungs_ml": summary.get("lungs_ml", {}).get("total"),
@@ -78,7 +94,7 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
-def figures_of_refusal(reason: str) -> dict[str, Value]:
-    """Give the figures of a series that was not analysed; none where that is not its scanner's."""
+def sample_of_refusal(reason: str) -> Sample | None:
+    """Give what is watched of a series that was not analysed; None if that is not its scanner's."""
     code = reason.partition(":")[0]
-    return {} if code in NOT_OF_A_SCANNER else {"refused": 1.0}
+    return None if code in NOT_OF_A_SCANNER else Sample(figures={"refused": 1.0})

@@ -96,6 +96,9 @@ class DriftSample(Base):
 
     Attributes
     ----------
+    basis
+        Model, method and settings that found them; empty where nothing was analysed, and of what
+        was found before that was kept.
     figures
         JSON object: name to value; not interpreted by storage.
     """
@@ -111,6 +114,7 @@ class DriftSample(Base):
     scanner: Mapped[str] = mapped_column(Scanner)
     kernel: Mapped[str] = mapped_column(Name)
     software: Mapped[str] = mapped_column(Name)
+    basis: Mapped[str] = mapped_column(Text, default="")
     figures: Mapped[str] = mapped_column(Text)
 
 

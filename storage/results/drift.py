@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import Row, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Instance, Series
+from storage.database.schema import Instance, Result, Series
 from storage.database.watch_tables import (
     DriftBaseline,
     DriftFinding,
@@ -24,6 +24,7 @@ from storage.series.instances import enter_equipment
 
 MOST_SCANNERS = 500  #: that are listed
 MOST_COUNTED = 10_000  #: series of a scanner
+MOST_FINDINGS = 1_000  #: that are listed, the latest; and of those accepted, that are kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,18 @@ class ScannerSeen:
     ----------
     samples
         `MOST_COUNTED` stands for any more.
-    latest_id
-        Of its latest sample.
     """
 
     scanner: str
     samples: int
-    latest_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Figures of one series; attributes as in `storage.database.watch_tables.DriftSample`."""
+
+    figures: Mapping[str, Any]
+    basis: str = ""
 
 
 def equipment_of(session: Session, series_instance_uid: str) -> EquipmentFacts | None:
@@ -69,19 +75,31 @@ def equipment_of(session: Session, series_instance_uid: str) -> EquipmentFacts |
     )
 
 
-def earlier_equipment(session: Session, series_instance_uid: str) -> list[tuple[str, str]]:
-    """List kernels and software versions of the series of the same scanner that came before."""
-    own = select(SeriesEquipment.scanner, Series.first_at).join(Series)
-    row = session.execute(own.where(Series.series_instance_uid == series_instance_uid)).one()
-    uid = Series.series_instance_uid
-    before = or_(
-        Series.first_at < row.first_at,
-        and_(Series.first_at == row.first_at, uid < series_instance_uid),
+def judged_equipment(
+    session: Session, scanner: str, series_instance_uid: str
+) -> list[tuple[str, str]]:
+    """List kernels and software versions of the series of a scanner that were judged before.
+
+    Those have a sample, or a result that was made before there were samples. What merely arrived,
+    or failed, has told nobody of its scanner.
+
+    Parameters
+    ----------
+    series_instance_uid
+        The series that is judged now; its own result, just entered, does not count.
+    """
+    uid = SeriesEquipment.series_instance_uid
+    sampled = exists().where(DriftSample.series_instance_uid == uid)
+    has_result = exists().where(
+        Result.series_instance_uid == uid,
+        Result.score.is_not(None),  # else a notice
     )
     rows = session.execute(
         select(SeriesEquipment.kernel, SeriesEquipment.software)
-        .join(Series)
-        .where(SeriesEquipment.scanner == row.scanner, before)
+        .where(
+            SeriesEquipment.scanner == scanner,
+            or_(sampled, and_(uid != series_instance_uid, has_result)),
+        )
         .distinct()
     )
     return [(kernel, software) for kernel, software in rows]
@@ -91,7 +109,7 @@ def enter_sample(
     session: Session,
     series_instance_uid: str,
     said: EquipmentFacts,
-    figures: Mapping[str, Any],
+    sample: Sample,
     now: datetime,
 ) -> bool:
     """Enter the figures of a series; False if it has a sample already: the first outcome counts."""
@@ -105,7 +123,8 @@ def enter_sample(
             scanner=said.scanner,
             kernel=said.kernel,
             software=said.software,
-            figures=json.dumps(dict(figures)),
+            basis=sample.basis,
+            figures=json.dumps(dict(sample.figures)),
         )
     )
     session.flush()
@@ -115,7 +134,11 @@ def enter_sample(
 def enter_finding(
     session: Session, scanner: str, what: str, text: str, action: str, now: datetime
 ) -> bool:
-    """Enter something that has changed; False if it is known, and nobody has accepted it yet."""
+    """Enter something that has changed; False if it is known, and nobody has accepted it yet.
+
+    The action stays that of the finding, whatever the settings say later. Of what was accepted,
+    the oldest goes.
+    """
     known = select(DriftFinding.id).where(
         DriftFinding.ended_at.is_(None), DriftFinding.scanner == scanner, DriftFinding.what == what
     )
@@ -123,14 +146,34 @@ def enter_finding(
         return False
     session.add(DriftFinding(scanner=scanner, what=what, text=text, at=now, action=action))
     session.flush()
+    ended = select(DriftFinding.id).where(DriftFinding.ended_at.is_not(None))
+    oldest_kept = ended.order_by(DriftFinding.id.desc()).offset(MOST_FINDINGS - 1).limit(1)
+    session.execute(
+        delete(DriftFinding).where(
+            DriftFinding.ended_at.is_not(None), DriftFinding.id < oldest_kept.scalar_subquery()
+        )
+    )
     return True
 
 
-def open_findings(session: Session) -> list[Finding]:
-    """List what nobody has accepted yet, the oldest first."""
-    rows = session.scalars(
-        select(DriftFinding).where(DriftFinding.ended_at.is_(None)).order_by(DriftFinding.id)
+def enter_news(session: Session, scanner: str, text: str, action: str, now: datetime) -> bool:
+    """Enter something new of the equipment; False if it was ever entered: accepted, it is known."""
+    known = select(DriftFinding.id).where(
+        DriftFinding.scanner == scanner, DriftFinding.what == text
     )
+    if session.scalar(known.limit(1)) is not None:
+        return False
+    return enter_finding(session, scanner, text, text, action, now)
+
+
+def open_findings(session: Session) -> list[Finding]:
+    """List what nobody has accepted yet, the oldest first; the latest `MOST_FINDINGS`."""
+    rows = session.scalars(
+        select(DriftFinding)
+        .where(DriftFinding.ended_at.is_(None))
+        .order_by(DriftFinding.id.desc())
+        .limit(MOST_FINDINGS)
+    ).all()
     return [
         Finding(
             id=row.id,
@@ -140,17 +183,18 @@ def open_findings(session: Session) -> list[Finding]:
             at=row.at,
             action=row.action,
         )
-        for row in rows
+        for row in reversed(rows)
     ]
 
 
-def set_action(session: Session, action: str) -> None:
-    """Have another action taken on all that nobody has accepted yet."""
-    session.execute(
-        update(DriftFinding)
-        .where(DriftFinding.ended_at.is_(None), DriftFinding.action != action)
-        .values(action=action)
+def open_findings_by_action(session: Session) -> dict[str, int]:
+    """Count what nobody has accepted yet, by what is done meanwhile."""
+    rows = session.execute(
+        select(DriftFinding.action, func.count())
+        .where(DriftFinding.ended_at.is_(None))
+        .group_by(DriftFinding.action)
     )
+    return dict(rows.all())
 
 
 def accept(session: Session, scanner: str, by: str, now: datetime) -> int:
@@ -172,6 +216,20 @@ def scanners_seen(session: Session) -> list[ScannerSeen]:
     return [_seen(session, scanner) for scanner in _scanners(session)]
 
 
+def scanners_after(session: Session, sample_id: int) -> tuple[list[str], int]:
+    """List the scanners with samples after a sample; and give the latest sample there is."""
+    new = DriftSample.id > sample_id
+    latest = session.scalar(select(func.max(DriftSample.id)).where(new))
+    if latest is None:
+        return [], sample_id
+    return list(session.scalars(select(DriftSample.scanner).where(new).distinct())), latest
+
+
+def has_samples(session: Session, scanner: str) -> bool:
+    """Tell whether there are figures of a scanner."""
+    return bool(session.scalar(select(exists().where(DriftSample.scanner == scanner))))
+
+
 def _scanners(session: Session) -> list[str]:
     """List the names of scanners by their index, by jumping from one to the next."""
     found: list[str] = []
@@ -188,7 +246,6 @@ def _scanners(session: Session) -> list[str]:
 
 def _seen(session: Session, scanner: str) -> ScannerSeen:
     of_scanner = DriftSample.scanner == scanner
-    latest = session.scalar(select(func.max(DriftSample.id)).where(of_scanner))
     counted = (
         select(DriftSample.id)
         .where(of_scanner, DriftSample.id > _after(session, scanner))
@@ -198,7 +255,6 @@ def _seen(session: Session, scanner: str) -> ScannerSeen:
     return ScannerSeen(
         scanner=scanner,
         samples=session.scalar(select(func.count()).select_from(counted)) or 0,
-        latest_id=latest or 0,
     )
 
 
@@ -210,7 +266,7 @@ def _after(session: Session, scanner: str) -> int:
 
 def samples_of(
     session: Session, scanner: str, reference: int, latest: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[Sample], list[Sample]]:
     """Read the reference of a scanner, and its latest series after that, in their order.
 
     Parameters
@@ -219,21 +275,22 @@ def samples_of(
         Most series of each.
     """
     after = _after(session, scanner)
-    of_scanner = select(DriftSample.id, DriftSample.figures).where(
+    of_scanner = select(DriftSample.id, DriftSample.basis, DriftSample.figures).where(
         DriftSample.scanner == scanner, DriftSample.id > after
     )
     first = session.execute(of_scanner.order_by(DriftSample.id).limit(reference)).all()
     if len(first) < reference:
-        return [json.loads(figures) for _, figures in first], []
+        return _samples(first), []
     rows = session.execute(
         of_scanner.where(DriftSample.id > first[-1][0])
         .order_by(DriftSample.id.desc())
         .limit(latest)
     ).all()
-    return (
-        [json.loads(figures) for _, figures in first],
-        [json.loads(figures) for _, figures in reversed(rows)],
-    )
+    return _samples(first), _samples(reversed(rows))
+
+
+def _samples(rows: Iterable[Row[tuple[int, str, str]]]) -> list[Sample]:
+    return [Sample(basis=basis, figures=json.loads(figures)) for _, basis, figures in rows]
 
 
 def series_without_equipment(session: Session, limit: int) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from storage.database.held_scanners import HOLD, STOP, is_held
 from storage.database.schema import Result, Series
 from storage.database.self_test_series import of_patients
 from storage.states import SeriesState
@@ -78,7 +79,10 @@ def failed_since(session: Session, since: datetime) -> list[FailedSeries]:
 
 
 def positives_since(session: Session, since: datetime) -> list[PositiveResult]:
-    """List the results since a time by which a series became positive, the oldest first."""
+    """List the results since a time by which a series became positive, the oldest first.
+
+    Those of a scanner that is held are not among them before that is accepted.
+    """
     before = aliased(Result)
     was_positive = (
         select(before.key)
@@ -97,6 +101,7 @@ def positives_since(session: Session, since: datetime) -> list[PositiveResult]:
             Result.positive.is_(True),
             Result.begun_on == "",
             ~was_positive,
+            ~is_held(HOLD, STOP),
             of_patients(),
         )
         .order_by(Result.created_at.desc(), Result.key)

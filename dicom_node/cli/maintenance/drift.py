@@ -52,22 +52,30 @@ def accept(
     scanner: Annotated[
         list[str] | None, typer.Argument(help="Names of scanners, as `dicom-node drift` has them.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Of every scanner.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Of every scanner with changes.")
+    ] = False,
     config: Ini = INI,
 ) -> None:
-    """Accept what has changed of scanners: their references begin anew with their next series."""
+    """Accept what has changed of scanners: their references begin anew with their next series.
+
+    Those that are named begin anew even where nothing has changed, as after another model.
+    """
     from dicom_node.assembly.resources import existing_resources
     from storage.results.drift import accept as accept_findings
-    from storage.results.drift import findings_by_scanner, open_findings
+    from storage.results.drift import findings_by_scanner, has_samples, open_findings
 
     if bool(scanner) == everything:
         raise NodeError("expected names of scanners, or --all")
     with closing(existing_resources(load(config))) as resources:
         with resources.sessions.reading() as session:
-            known = findings_by_scanner(open_findings(session))
-        chosen = sorted(known) if everything else list(scanner or ())
-        if unknown := [name for name in chosen if name not in known]:
-            raise NodeError(f"nothing has changed of {', '.join(unknown)}: see dicom-node drift")
+            changed = findings_by_scanner(open_findings(session))
+            chosen = sorted(changed) if everything else list(scanner or ())
+            unknown = [
+                name for name in chosen if name not in changed and not has_samples(session, name)
+            ]
+        if unknown:
+            raise NodeError(f"nothing is known of {', '.join(unknown)}: see dicom-node drift")
         with resources.sessions.begin() as session:
             for name in chosen:
                 ended = accept_findings(session, name, os_user(), datetime.now(UTC))

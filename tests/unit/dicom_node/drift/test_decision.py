@@ -16,6 +16,7 @@ from dicom_node.drift.decision import (
     normal_score,
     shifts,
 )
+from storage.results.drift import Sample
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=LEAST_REFERENCE, max_size=120)
 
@@ -104,14 +105,29 @@ def test_a_share_is_told_as_one() -> None:
 
 
 def test_every_figure_of_a_scanner_is_looked_at_for_itself() -> None:
-    reference = [{"noise_hu": one, "air_hu": one} for one in habit(1, 200)]
+    reference = [Sample(figures={"noise_hu": one, "air_hu": one}) for one in habit(1, 200)]
     values = [
-        {"noise_hu": one, "air_hu": other}
+        Sample(figures={"noise_hu": one, "air_hu": other})
         for one, other in zip(habit(2, 100), habit(3, 100, shift=30), strict=True)
     ]
 
     assert [shift.figure for shift in shifts(reference, values)] == ["air_hu"]
     assert set(FIGURES) >= {"noise_hu", "air_hu"}
+
+
+def test_figures_of_another_model_are_not_compared_but_those_of_the_headers_are() -> None:
+    def samples(basis: str, figures: list[float]) -> list[Sample]:
+        return [Sample(basis=basis, figures={"score": one, "slice_mm": one}) for one in figures]
+
+    reference, shifted = habit(1, 200), habit(2, 100, shift=30)
+
+    def changed(*values: Sample) -> list[str]:
+        return [shift.figure for shift in shifts(samples("a", reference), values)]
+
+    assert changed(*samples("a", shifted)) == ["slice_mm", "score"]
+    assert changed(*samples("b", shifted)) == ["slice_mm"]
+    refusal = Sample(figures={"refused": 1.0})  # of no model: it hides nothing
+    assert changed(*samples("a", shifted), refusal) == ["slice_mm", "score"]
 
 
 CT1 = Equipment(scanner="Maker One CT1", kernel="B70f", software="1.0")

@@ -19,6 +19,7 @@ from storage.database.engine import open_database
 from storage.database.schema import Result
 from storage.database.self_test_series import mark_as_self_test
 from storage.database.sessions import Sessions
+from storage.results.drift import accept, enter_finding
 from storage.results.to_tell import series_of_reference
 from storage.series.lifecycle import advance
 from storage.states import SeriesState
@@ -27,7 +28,7 @@ from tests.support.peers.web_sink import WebSink, web_sink
 from tests.support.results_due import CT, Hands, store_with_results
 
 GAP = timedelta(minutes=10)
-SERIES = CT.series_instance_uid
+SERIES, SCANNER = CT.series_instance_uid, CT.equipment.scanner
 KEY = "0123456789abcdef" * 4
 
 pytestmark = pytest.mark.database
@@ -137,6 +138,24 @@ def test_mail_and_webhook_are_told_by_rule(
         assert series_of_reference(session, "0123456789AB ") == [SERIES]
         assert series_of_reference(session, "0123456789ac") == []
         assert series_of_reference(session, "%") == []
+
+
+def test_a_positive_result_that_is_held_back_is_told_once_its_scanner_is_accepted(
+    resources: Resources, clock: Hands, tmp_path: Path, web: WebSink
+) -> None:
+    telling = job(resources, tmp_path, f"positives json://127.0.0.1:{web.port}")
+    telling.run_once()
+    with resources.sessions.begin() as session:
+        enter_finding(session, SCANNER, "noise_hu", "", "hold", clock())
+    make_positive(resources, clock)
+    telling.run_once()
+    assert hooked(web) == []
+
+    with resources.sessions.begin() as session:
+        accept(session, SCANNER, "somebody", clock())
+    telling.run_once()
+
+    assert len(hooked(web)) == 1
 
 
 def test_a_failure_is_told_once_also_after_a_restart(
