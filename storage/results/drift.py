@@ -289,7 +289,7 @@ def samples_of(
     return _samples(first), _samples(reversed(rows))
 
 
-def _samples(rows: Iterable[Row[tuple[int, str, str]]]) -> list[Sample]:
+def _samples(rows: Iterable[Row[int, str, str]]) -> list[Sample]:
     return [Sample(basis=basis, figures=json.loads(figures)) for _, basis, figures in rows]
 
 

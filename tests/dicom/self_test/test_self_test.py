@@ -89,10 +89,9 @@ def test_what_the_port_refuses_is_a_named_fault(tmp_path: Path, *, needed: bool)
 
 
 def test_a_certificate_that_names_no_host_is_the_fault_of_the_run_alone(tmp_path: Path) -> None:
-    files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key", "authorities")}
-    for file in files.values():
-        file.write_text("no PEM")
-    settings = Settings(tls=TlsSettings(receive=True, **files))
+    pem = tmp_path / "file.pem"
+    pem.write_text("no PEM")
+    settings = Settings(tls=TlsSettings(receive=True, certificate=pem, key=pem, authorities=pem))
     resources = open_resources(tmp_path)
 
     made = self_test_job_of(settings, resources, port=9)

@@ -1,1 +1,1 @@
-"""Migrations from 0031 on, in the order of their numbers; the earlier ones are beside and above."""
+"""Migrations from 0031 on, in the order of their numbers; 0016 to 0030 are in the folder beside."""
