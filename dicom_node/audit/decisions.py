@@ -1,7 +1,8 @@
 """Record decisions in the log that shows what was changed since: what counts, is sent, is gone.
 
-Nobody waits for it but the disk, and nothing fails for it: what could not be written is written
-with the next decision.
+Nobody waits for it but the disk, and nothing fails for it: what the disk did not take is written
+with the next decision. What cannot be written at all, such as one that is too long, is logged and
+left out.
 """
 
 from __future__ import annotations
@@ -64,9 +65,24 @@ class DecisionLog:
             self._waiting.append(entry)
             try:
                 while self._waiting:
-                    head = append(self._folder, **self._waiting[0])
+                    self._write(self._waiting[0])
                     self._waiting.popleft()
-                    log.info("decision_recorded", number=head.number, digest=head.digest)
             except OSError as fault:
                 waiting, reason = len(self._waiting), str(fault.strerror)
                 log.error("decision_not_recorded", waiting=waiting, reason=reason)
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        """Write one decision; leave out what no disk would take.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written now.
+        """
+        try:
+            head = append(self._folder, **entry)
+        except (ValueError, TypeError, RecursionError) as fault:
+            waiting, reason = len(self._waiting) - 1, f"{entry['what']} left out: {fault}"
+            log.error("decision_not_recorded", waiting=waiting, reason=reason)
+            return
+        log.info("decision_recorded", number=head.number, digest=head.digest)

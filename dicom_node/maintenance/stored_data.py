@@ -33,6 +33,7 @@ from storage.results.to_tell import reference_of
 from storage.series.quarantine_and_refusals import forget_quarantine
 from storage.series.study import series_uids, study_of
 
+A_LINE = 100  #: series that one line of the log of decisions names the results of
 ANY_TIME = timedelta(days=36500)  #: added to now: files are removed whenever they were written
 
 
@@ -166,11 +167,13 @@ def erase(resources: Resources, uids: Sequence[str], *, by: str = NODE) -> None:
 def _erase(resources: Resources, uids: Sequence[str], by: str) -> None:
     with resources.sessions() as session:
         studies = received_of(session, uids)
-        keys = keys_of(session, uids)
+        parts = [uids[first : first + A_LINE] for first in range(0, len(uids), A_LINE)]
+        keys = [keys_of(session, part) for part in parts]
     remove(resources, uids)
     resources.audit.record(deleted(studies))
-    facts = {"series": len(uids), "results": [reference_of(key) for key in keys]}
-    resources.decisions.record(Decided.ERASED, facts, by=by)
+    for part, of_part in zip(parts, keys, strict=True):
+        facts = {"series": len(part), "results": [reference_of(key) for key in of_part]}
+        resources.decisions.record(Decided.ERASED, facts, by=by)
 
 
 def remove(resources: Resources, uids: Sequence[str]) -> None:

@@ -76,12 +76,15 @@ class Verified:
 def append(folder: Path, *, at: datetime, what: str, by: str, facts: Mapping[str, object]) -> Head:
     """Write a decision behind the last one, durably; processes take turns.
 
-    A last line without its end, which a crash left, was never there.
+    A last line without its end, which a crash left, was never there. A lone surrogate, of a name
+    that is no text, becomes '?'.
 
     Raises
     ------
     OSError
         If it cannot be written.
+    TypeError
+        If it has no JSON.
     ValueError
         If it is too long.
     """
@@ -98,7 +101,8 @@ def append(folder: Path, *, at: datetime, what: str, by: str, facts: Mapping[str
             "facts": facts,
             "before": before.digest,
         }
-        line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode()
+        text = json.dumps(entry, ensure_ascii=False, sort_keys=True)
+        line = text.encode(errors="replace")
         if len(line) >= TAIL_BYTES:
             raise ValueError(f"expected a decision of less than {TAIL_BYTES} bytes")
         file.write(line + LINE_END)

@@ -139,8 +139,7 @@ def _observations(answer: HttpAnswer, report: Resource) -> list[str]:
     """List the Observations of ours in the DiagnosticReport that is there, if one is."""
     if answer.status not in SUCCESSFUL:
         return []
-    results = _read(answer).get("result")
-    named = [one.get("reference") for one in results or () if isinstance(one, dict)]
+    named = [_dict(one).get("reference") for one in _list(_read(answer).get("result"))]
     ours = f"Observation/{report['id']}-"
     return [name for name in named if isinstance(name, str) and name.startswith(ours)]
 
@@ -148,11 +147,8 @@ def _observations(answer: HttpAnswer, report: Resource) -> list[str]:
 def _proof(answer: HttpAnswer, entries: Sequence[Resource]) -> Outcome:
     """Decide what a success proves: each entry must have one of its own."""
     bundle = _read(answer)
-    answered = bundle.get("entry")
-    statuses = [
-        str((one.get("response") or {}).get("status", "")) if isinstance(one, dict) else ""
-        for one in (answered if isinstance(answered, list) else ())
-    ]
+    responses = [_dict(_dict(one).get("response")) for one in _list(bundle.get("entry"))]
+    statuses = [str(one.get("status", "")) for one in responses]
     if (
         bundle.get("type") == "transaction-response"
         and len(statuses) == len(entries)
@@ -174,10 +170,17 @@ def _judge(answer: HttpAnswer) -> Outcome:
 def _read(answer: HttpAnswer) -> dict[str, Any]:
     """Read an answer in JSON; empty for what is none."""
     try:
-        found = json.loads(answer.body)
-    except ValueError:
+        return _dict(json.loads(answer.body))
+    except (ValueError, RecursionError):
         return {}
+
+
+def _dict(found: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
+
+
+def _list(found: object) -> list[object]:
+    return found if isinstance(found, list) else []
 
 
 def _postponed(fault: NodeError) -> Outcome:

@@ -11,10 +11,11 @@ from dicom_node.errors import NodeError
 from dicom_node.network.hl7.message import read_segments
 
 ACCEPTED = frozenset({"AA", "CA"})
-ERROR = frozenset({"AE", "CE"})  #: of what the message says: it would be answered so again
+ERROR = frozenset({"AE", "CE"})  #: in the work on the message; only a code says that it lasts
 REJECTED = frozenset({"AR", "CR"})  #: of the receiver: down, or not set up for it; may pass
 NO_ERROR, INTERNAL_ERROR = 0, 207  #: table 0357, of an answer that has no ERR-3
 PASSING = frozenset({206, 207})  #: table 0357: record locked, application internal error
+LONGEST_ERROR = 5  #: digits of ERR-3; those of table 0357 have three
 
 
 def judge_acknowledgement(answer: bytes, control_id: str) -> Outcome:
@@ -30,9 +31,10 @@ def judge_acknowledgement(answer: bytes, control_id: str) -> Outcome:
     if code in ACCEPTED:
         return Outcome(verdict=Verdict.ACCEPTED, status=NO_ERROR)
     number = segments["ERR"].component(3) if "ERR" in segments else ""
-    status = int(number) if number.isdecimal() else INTERNAL_ERROR
-    given = f", error {status}" if number.isdecimal() else ""
-    if code in ERROR and not (given and status in PASSING):
+    is_given = number.isdecimal() and len(number) <= LONGEST_ERROR
+    status = int(number) if is_given else INTERNAL_ERROR
+    given = f", error {status}" if is_given else ""
+    if code in ERROR and is_given and status not in PASSING:
         return Outcome(verdict=Verdict.REFUSED, status=status, detail=f"it answered {code}{given}")
     if code in ERROR | REJECTED:
         return Outcome(

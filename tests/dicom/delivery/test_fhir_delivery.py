@@ -141,6 +141,30 @@ def test_a_success_that_does_not_name_each_entry_is_no_proof(
     assert outcome.detail == "it does not say that it stored every resource"
 
 
+DEEP = b"[" * 100_000
+ODD = b'{"type": "transaction-response", "entry": [5, {"response": "201"}]}'
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "verdict"),
+    [
+        ({"GET": b'{"result": 5}'}, Verdict.ACCEPTED),
+        ({"GET": b'{"result": [5, {"reference": 5}]}'}, Verdict.ACCEPTED),
+        ({"GET": DEEP}, Verdict.ACCEPTED),
+        ({"POST": DEEP}, Verdict.POSTPONED),
+        ({"POST": ODD}, Verdict.POSTPONED),
+    ],
+)
+def test_an_answer_that_is_nonsense_proves_nothing_and_breaks_nothing(
+    file: OutgoingFile, nonsense: dict[str, bytes], verdict: Verdict
+) -> None:
+    with fhir_server() as server:
+        server.nonsense = nonsense
+        outcome = send(file, FhirSender(url=server.url))
+
+    assert outcome.verdict is verdict
+
+
 def test_a_server_is_asked_who_it_is_and_shown_the_token(
     tmp_path: Path, file: OutgoingFile
 ) -> None:

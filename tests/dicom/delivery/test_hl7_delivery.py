@@ -166,7 +166,8 @@ ERR = "ERR||OBX^4^5|{}^why^HL70357|E\r"
     [
         (lambda text: acknowledgement("AA", text), Verdict.ACCEPTED, 0),
         (lambda text: acknowledgement("CA", text), Verdict.ACCEPTED, 0),
-        (lambda text: acknowledgement("AE", text), Verdict.REFUSED, 207),
+        (lambda text: acknowledgement("AE", text), Verdict.POSTPONED, 207),
+        (lambda text: acknowledgement("AE", text, ERR.format("9" * 5_000)), Verdict.POSTPONED, 207),
         (lambda text: acknowledgement("AE", text, ERR.format(204)), Verdict.REFUSED, 204),
         (lambda text: acknowledgement("AE", text, ERR.format(207)), Verdict.POSTPONED, 207),
         (lambda text: acknowledgement("AR", text), Verdict.POSTPONED, 207),

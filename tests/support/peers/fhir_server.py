@@ -24,12 +24,15 @@ class FhirServer:
         HTTP statuses that the next transactions get instead.
     silent_of
         Number of entries of which a transaction is not told what became of them.
+    nonsense
+        What is answered instead, to a request with that method.
     """
 
     def __init__(self) -> None:
         self.held: dict[str, Any] = {}
         self.refusals: list[int] = []
         self.silent_of = 0
+        self.nonsense: dict[str, bytes] = {}
         self.version = "4.3.0"
         self.sink: WebSink
 
@@ -41,6 +44,8 @@ class FhirServer:
         path = posted.path.removeprefix("/r4").strip("/")
         if path == "metadata":
             return _json(200, {"resourceType": "CapabilityStatement", "fhirVersion": self.version})
+        if posted.method in self.nonsense:
+            return 200, "application/fhir+json", self.nonsense[posted.method]
         if posted.method == "GET":
             return _json(200, self.held[path]) if path in self.held else _json(404, {})
         if self.refusals:

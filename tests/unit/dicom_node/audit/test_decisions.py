@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from dicom_node.analysis.outcome_writer import OutcomeWriter
@@ -14,9 +15,11 @@ from dicom_node.audit.decisions import Decided, DecisionLog
 from dicom_node.cli.app import app
 from dicom_node.maintenance.stored_data import erase
 from dicom_node.resources import Resources
-from storage.files.decision_log import FILE, Decision, read_decisions, verify
+from storage.database.schema import Series
+from storage.files.decision_log import FILE, TAIL_BYTES, Decision, read_decisions, verify
 from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
+from storage.states import SeriesState
 from tests.support.dispatcher_samples import NOW, RESULT, open_resources
 from tests.support.results_due import CT
 
@@ -93,6 +96,28 @@ def test_what_the_disk_did_not_take_is_written_with_the_next_decision(tmp_path: 
     log.record(Decided.SENT, {"n": 2})
 
     assert [one.facts["n"] for one in decisions(folder)] == [1, 2]
+
+
+def test_what_no_disk_would_take_is_left_out_and_holds_up_nothing(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path, lambda: NOW)
+    log.record(Decided.SETTINGS, {"key": "x" * TAIL_BYTES})
+    log.record(Decided.SETTINGS, {"key": object()})
+    log.record(Decided.SETTINGS, {"key": "by \udc80"})
+
+    assert [one.facts for one in decisions(tmp_path)] == [{"key": "by ?"}]
+
+
+def test_many_erased_series_are_several_lines(resources: Resources, tmp_path: Path) -> None:
+    uids = [f"2.25.7.{number}" for number in range(101)]
+    with resources.sessions.begin() as session:
+        for uid in uids:
+            one = replace(CT, series_instance_uid=uid, sop_instance_uid=f"{uid}.1", path=uid)
+            record_instance(session, one, NOW)
+        session.execute(update(Series).values(state=SeriesState.UNSUITABLE))
+
+    erase(resources, uids)
+
+    assert [one.facts["series"] for one in decisions(tmp_path)] == [100, 1]
 
 
 def test_the_command_lists_verifies_and_finds_what_was_changed(tmp_path: Path) -> None:
