@@ -85,29 +85,37 @@ def message_for(
     *,
     unknown: Collection[Subject] = (),
 ) -> Message | None:
-    """Make the message that a recipient gets now; None for none.
+    """Make the message that a recipient gets now; None for none. What finds no room is due next.
 
     Parameters
     ----------
     unknown
         Subjects of which it is not known how they stand: they are left as they were.
     """
-    if told.tried_at is not None and timedelta(0) <= now - told.tried_at < rules.gap:
+    if must_wait(told, now, rules):
         return None
     present = {one.key: one for one in matters if one.subject in recipient.subjects}
     fresh = [one for one in present.values() if _is_due(told.matters.get(one.key), now, rules)]
     over = [
         one
         for key, one in told.matters.items()
-        if one.lasting and key not in present and one.subject not in unknown
+        if one.lasting
+        and key not in present
+        and one.subject in recipient.subjects
+        and one.subject not in unknown
     ]
     if not (fresh or over):
         return None
+    more = len(fresh) + len(over) - MOST_LINES
+    room = max(0, MOST_LINES - len(fresh))
+    fresh, over, later = fresh[:MOST_LINES], over[:room], over[room:]
     lines = [f"- {one.text}" for one in fresh] + [f"- over: {one.text}" for one in over]
-    if len(lines) > MOST_LINES:
-        lines = [*lines[:MOST_LINES], f"- and {len(lines) - MOST_LINES} more"]
+    if more > 0:
+        lines.append(f"- and {more} more, in the next message")
     kept = {
-        key: one for key, one in told.matters.items() if key in present or one.subject in unknown
+        key: one
+        for key, one in told.matters.items()
+        if key in present or one.subject in unknown or one in later
     }
     new = {
         one.key: ToldMatter(subject=one.subject, text=one.text, lasting=one.lasting, at=now)
@@ -118,6 +126,11 @@ def message_for(
         body="\n".join([*lines, "", FOOT]),
         told={**kept, **new},
     )
+
+
+def must_wait(told: Told, now: datetime, rules: Rules) -> bool:
+    """Say whether it is too early for another message, whatever there is to tell."""
+    return told.tried_at is not None and timedelta(0) <= now - told.tried_at < rules.gap
 
 
 def _is_due(before: ToldMatter | None, now: datetime, rules: Rules) -> bool:

@@ -11,7 +11,7 @@ from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.notify import matters
 from dicom_node.notify.apprise_sender import MessageSender, send_message
-from dicom_node.notify.decision import Rules, Told, message_for
+from dicom_node.notify.decision import Rules, Told, message_for, must_wait
 from dicom_node.notify.matters import Matter
 from dicom_node.notify.memory import Memory, read_memory, write_memory
 from dicom_node.notify.recipients import Recipient, Subject, read_recipients
@@ -64,6 +64,7 @@ class NotifyJob:
         self._resources, self._rules, self._destinations = resources, rules, destinations
         self._send = send
         self._memory: Memory | None = None
+        self._faulted: dict[str, str] = {}  #: by key of the recipient, the part in the condition
 
     def run_once(self) -> None:
         """Tell each recipient what is due."""
@@ -74,11 +75,17 @@ class NotifyJob:
             health.fault(PART, str(fault))
             return
         health.well(PART)
+        self._forget_faults(recipients)
         memory = self._remembered(now)
         found, unknown = self._look(memory, now)
-        told = {one.key: self._tell(one, memory, found, unknown, now) for one in recipients}
+        told = {one.key: memory.told.get(one.key, Told()) for one in recipients}
         if told != memory.told or self._memory is None:
             self._keep(replace(memory, told=told))
+        for one in recipients:
+            before = told[one.key]
+            told[one.key] = self._tell(one, before, found, unknown, now)
+            if told[one.key] != before:
+                self._keep(replace(memory, told=dict(told)))
 
     def _remembered(self, now: datetime) -> Memory:
         return self._memory or read_memory(self._resources.folder.root, now)
@@ -100,31 +107,38 @@ class NotifyJob:
     def _tell(
         self,
         recipient: Recipient,
-        memory: Memory,
+        told: Told,
         found: Sequence[Matter],
         unknown: frozenset[Subject],
         now: datetime,
     ) -> Told:
-        told, part = memory.told.get(recipient.key, Told()), f"{PART} line {recipient.line}"
-        message = message_for(
-            recipient,
-            found,
-            told,
-            now,
-            self._rules.rules,
-            unknown=unknown,
-        )
+        rules = self._rules.rules
+        if must_wait(told, now, rules):
+            return told
+        message = message_for(recipient, found, told, now, rules, unknown=unknown)
         if message is None:
+            self._forget_fault(recipient.key)
             return told
         try:
             self._send(recipient.url, message.title, message.body)
         except NodeError as fault:
-            if self._resources.health.fault(part, f"{recipient.name}: {fault}"):
+            self._faulted[recipient.key] = _part(recipient)
+            if self._resources.health.fault(_part(recipient), f"{recipient.name}: {fault}"):
                 log.warning("notification_not_sent", line=recipient.line, reason=str(fault))
             return replace(told, tried_at=now)
-        self._resources.health.well(part)
+        self._forget_fault(recipient.key)
         log.info("notification_sent", line=recipient.line, matters=len(message.told))
         return Told(tried_at=now, matters=message.told)
+
+    def _forget_faults(self, recipients: Sequence[Recipient]) -> None:
+        """End the faults of recipients that are in the file no more, or in another line."""
+        parts = {one.key: _part(one) for one in recipients}
+        for key in [key for key, part in self._faulted.items() if parts.get(key) != part]:
+            self._forget_fault(key)
+
+    def _forget_fault(self, key: str) -> None:
+        if part := self._faulted.pop(key, ""):
+            self._resources.health.well(part)
 
     def _keep(self, memory: Memory) -> None:
         self._memory = memory
@@ -132,3 +146,7 @@ class NotifyJob:
             write_memory(self._resources.folder.root, memory)
         except OSError as fault:
             log.warning("notification_not_noted", reason=str(fault.strerror))
+
+
+def _part(recipient: Recipient) -> str:
+    return f"{PART} line {recipient.line}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,12 +26,12 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One rule: who is told of which subjects.
+    """Who is told of which subjects.
 
     Attributes
     ----------
     line
-        1-based, in the file.
+        1-based, in the file; the first of those with the URL.
     url
         As Apprise takes it; it may hold a password.
     """
@@ -54,6 +54,8 @@ class Recipient:
 def read_recipients(file: Path) -> tuple[Recipient, ...]:
     """Read the rules; blank lines, and those that begin with '#', mean nothing.
 
+    Lines with the same URL are one recipient, of all their subjects.
+
     Raises
     ------
     NodeError
@@ -72,7 +74,11 @@ def read_recipients(file: Path) -> tuple[Recipient, ...]:
         raise NodeError(
             f"[notify] recipients_file: expected at most {MAXIMUM_BYTES} bytes, got more in {file}"
         )
-    return tuple(_rules(text))
+    by_url: dict[str, Recipient] = {}
+    for rule in _rules(text):
+        known = by_url.get(rule.url, rule)
+        by_url[rule.url] = replace(known, subjects=known.subjects | rule.subjects)
+    return tuple(by_url.values())
 
 
 def _rules(text: str) -> Iterator[Recipient]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dicom_node.notify.decision import MOST_LINES, Message, Rules, Told, message_for
@@ -96,5 +97,29 @@ def test_a_message_has_an_end() -> None:
     ]
     message = message_for(IT, many, Told(), NOW, RULES)
 
-    assert lines(message)[-1] == "- and 5 more"
-    assert message_for(IT, many, told_of(message, NOW), NOW + GAP, RULES) is None
+    assert lines(message)[-1] == "- and 5 more, in the next message"
+    told, later = told_of(message, NOW), NOW + GAP
+    rest = message_for(IT, many, told, later, RULES)
+    assert lines(rest) == ["- failed"] * 5
+    assert message_for(IT, many, told_of(rest, later), later + GAP, RULES) is None
+
+
+def test_ends_that_found_no_room_are_in_the_next_message() -> None:
+    told = told_of(message_for(IT, [ENGINE, BACKLOG], Told(), NOW, RULES), NOW)
+    many = [
+        Matter(subject=Subject.FAILURES, key=f"failure {one}", text="failed", lasting=False)
+        for one in range(MOST_LINES - 1)
+    ]
+    later = NOW + GAP
+    message = message_for(IT, many, told, later, RULES)
+    assert lines(message)[-2:] == ["- over: engine: away", "- and 1 more, in the next message"]
+
+    rest = message_for(IT, many, told_of(message, later), later + GAP, RULES)
+    assert lines(rest) == ["- over: waits"]
+
+
+def test_what_is_of_a_subject_no_more_is_not_over() -> None:
+    told = told_of(message_for(IT, [ENGINE], Told(), NOW, RULES), NOW)
+    other = replace(IT, subjects=frozenset({Subject.FAILURES}))
+
+    assert message_for(other, [ENGINE], told, NOW + GAP, RULES) is None

@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from dicom_node.notify.apprise_sender import MessageSender, send_message
 from dicom_node.notify.decision import Rules
 from dicom_node.notify.job import NotifyJob, NotifyRules
 from dicom_node.notify.memory import FILE
 from dicom_node.resources import Resources
 from storage.database.engine import open_database
-from storage.database.schema import Result
+from storage.database.schema import Delivery, Result, Series
 from storage.database.self_test_series import mark_as_self_test
 from storage.database.sessions import Sessions
 from storage.results.drift import accept, enter_finding
 from storage.results.to_tell import series_of_reference
 from storage.series.lifecycle import advance
-from storage.states import SeriesState
+from storage.states import DeliveryState, SeriesState
 from tests.support.peers.mail_sink import MailSink, mail_sink
 from tests.support.peers.web_sink import WebSink, web_sink
 from tests.support.results_due import CT, Hands, store_with_results
@@ -61,7 +62,9 @@ def resources(tmp_path: Path, clock: Hands) -> Iterator[Resources]:
     found.close()
 
 
-def job(resources: Resources, folder: Path, *lines: str) -> NotifyJob:
+def job(
+    resources: Resources, folder: Path, *lines: str, send: MessageSender = send_message
+) -> NotifyJob:
     file = folder / "recipients"
     file.write_text("\n".join(lines) + "\n")
     rules = NotifyRules(
@@ -69,7 +72,7 @@ def job(resources: Resources, folder: Path, *lines: str) -> NotifyJob:
         backlog=timedelta(hours=1),
         rules=Rules(gap=GAP, again=timedelta(hours=24), source="AINODE"),
     )
-    return NotifyJob(resources, rules, lambda: ("PACS",))
+    return NotifyJob(resources, rules, lambda: ("PACS",), send)
 
 
 def fail_series(resources: Resources, clock: Hands) -> None:
@@ -204,6 +207,62 @@ def test_a_dead_server_is_a_fault_and_is_told_later(
         telling.run_once()
         assert [letter["Subject"] for letter in mail.mails] == ["dicom-node AINODE: 1 failures"]
     assert resources.health.snapshot() == ()
+
+
+def test_the_fault_of_a_recipient_ends_with_its_cause(
+    resources: Resources, clock: Hands, tmp_path: Path, web: WebSink
+) -> None:
+    dead = f"backlog json://127.0.0.1:{dead_port()}"
+    telling = job(resources, tmp_path, dead)
+    clock.now += timedelta(hours=2)
+    telling.run_once()
+    assert [one.part for one in resources.health.snapshot()] == ["notify line 1"]
+    clock.now += GAP / 2
+    telling.run_once()
+    assert [one.part for one in resources.health.snapshot()] == ["notify line 1"]
+
+    with resources.sessions.begin() as session:
+        session.execute(update(Delivery).values(state=DeliveryState.ACCEPTED))
+        session.execute(update(Series).values(state=SeriesState.DELIVERED))
+    clock.now += GAP
+    telling.run_once()
+    assert resources.health.snapshot() == ()
+
+
+def test_the_fault_of_a_recipient_ends_when_it_is_in_the_file_no_more(
+    resources: Resources, clock: Hands, tmp_path: Path, web: WebSink
+) -> None:
+    telling = job(resources, tmp_path, f"backlog json://127.0.0.1:{dead_port()}")
+    clock.now += timedelta(hours=2)
+    telling.run_once()
+    assert [one.part for one in resources.health.snapshot()] == ["notify line 1"]
+
+    (tmp_path / "recipients").write_text(f"\nbacklog json://127.0.0.1:{web.port}\n")
+    telling.run_once()
+    assert resources.health.snapshot() == ()
+
+
+def test_who_was_told_is_noted_before_the_next_is_told(
+    resources: Resources, tmp_path: Path, clock: Hands
+) -> None:
+    sent: list[str] = []
+
+    def killed_at_the_second(url: str, _: str, __: str) -> None:
+        sent.append(url)
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+
+    telling = job(
+        resources, tmp_path, "faults json://one", "faults json://two", send=killed_at_the_second
+    )
+    resources.health.fault("engine", "no answer")
+    with pytest.raises(KeyboardInterrupt):
+        telling.run_once()
+    job(
+        resources, tmp_path, "faults json://one", "faults json://two", send=killed_at_the_second
+    ).run_once()
+
+    assert sent == ["json://one", "json://two", "json://two"]
 
 
 def test_a_database_that_is_away_is_told_and_nothing_else_is_over(

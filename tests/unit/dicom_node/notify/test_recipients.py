@@ -29,6 +29,14 @@ def test_a_rule_names_subjects_and_a_service(tmp_path: Path) -> None:
     assert "secret" not in repr(mail) + mail.name + mail.key
 
 
+def test_lines_with_the_same_url_are_one_recipient(tmp_path: Path) -> None:
+    text = "faults json://a\nall json://b\nfailures json://a\n"
+    first, second = read_recipients(rules(tmp_path, text))
+
+    assert (first.line, second.line) == (1, 2)
+    assert first.subjects == {Subject.FAULTS, Subject.FAILURES}
+
+
 @pytest.mark.parametrize(
     "line",
     ["mailto://u:secret@host", "faults", "faults, failures json://secret", "love json://secret"],
