@@ -100,6 +100,7 @@ EVENTS = frozenset(
         "delivery_postponed",
         "delivery_declined",
         "delivery_refused",
+        "delivery_overtaken",
         "destination_paused",
         "destination_probed",
         "destination_resumed",

@@ -141,6 +141,7 @@ def delivery_worker_of(name: str, route: Route, resources: Resources) -> Deliver
         backoff=route.backoff,
         resources=resources,
         requester=route.requester,
+        latest_only=route.latest_only,
     )
 
 
@@ -162,6 +163,7 @@ def route_of(settings: Settings, destination: Destination, resources: Resources)
             give_up_after=timedelta(hours=delivery.give_up_after_hours),
         ),
         requester=commitment_requester_of(settings, destination, resources),
+        latest_only=not isinstance(destination, ObjectDestination),
     )
 
 

@@ -34,7 +34,6 @@ def probe(
     from dicom_node.assembly.delivery import peer_of
     from dicom_node.assembly.resources import existing_resources
     from dicom_node.delivery import capabilities
-    from dicom_node.delivery.worker import record_probe
     from storage.database.engine import opened, revision_of
 
     settings = load(config)
@@ -50,7 +49,7 @@ def probe(
     )
     if resources is not None:
         with closing(resources):
-            record_probe(name, answers, resources)
+            capabilities.record_probe(name, answers, resources)
     if as_json:
         typer.echo(json_text(answers))
         return

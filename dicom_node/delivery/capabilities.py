@@ -13,8 +13,9 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.delivery.encoding.uncompressed import COMPRESSED, syntaxes
 from dicom_node.delivery.fallback_forms import FALLBACK_FORMS
-from dicom_node.delivery.result_classes import RESULT_CLASSES
+from dicom_node.delivery.result_classes import RESULT_CLASSES, class_name
 from dicom_node.errors import NodeError
+from dicom_node.logs import log
 from dicom_node.network.association import Peer, associate
 from dicom_node.network.presentation_contexts import service_contexts
 from dicom_node.network.sop_classes import (
@@ -23,8 +24,9 @@ from dicom_node.network.sop_classes import (
     STUDY_ROOT_MOVE,
     VERIFICATION,
 )
+from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES, TRANSFER_SYNTAXES, ResultKind
-from storage.delivery.capabilities import Capability
+from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.substitutes import stand_in
 
 WITHOUT_CONSEQUENCE: Mapping[str, str] = MappingProxyType(
@@ -92,3 +94,11 @@ def instead(kind: str, sop_class: str, accepted: Collection[str]) -> str:
         return WITHOUT_CONSEQUENCE[kind]
     other = stand_in(SUBSTITUTES, kind, kinds)
     return f"the {other.replace('-', ' ')}" if other else "nothing: the series fails"
+
+
+def record_probe(name: str, answers: tuple[Capability, ...], resources: Resources) -> None:
+    """Record under the name of a destination what it accepts, and log it."""
+    with resources.sessions.begin() as session:
+        record_capabilities(session, name, answers, resources.clock())
+    refused = [class_name(answer.sop_class_uid) for answer in answers if not answer.is_accepted]
+    log.info("destination_probed", destination=name, proposed=len(answers), refused=refused)

@@ -12,16 +12,14 @@ from pathlib import Path
 from dicom_node.audit.decisions import Decided
 from dicom_node.audit.messages import sent
 from dicom_node.delivery.backoff import Backoff
-from dicom_node.delivery.capabilities import SERVICES
+from dicom_node.delivery.capabilities import SERVICES, record_probe
 from dicom_node.delivery.commitment.request import CommitmentRequester
 from dicom_node.delivery.outcome import Outcome, Verdict
 from dicom_node.delivery.outgoing_file import OutgoingFile
-from dicom_node.delivery.result_classes import class_name
 from dicom_node.delivery.sender import Sender
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.resources import Resources
-from storage.delivery.capabilities import Capability, record_capabilities
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import (
     DueDelivery,
@@ -31,6 +29,7 @@ from storage.delivery.outbox import (
     put_back,
     settle,
 )
+from storage.delivery.overtaken import end_overtaken
 from storage.delivery.pauses import is_paused
 from storage.delivery.series_completion import has_arrived
 from storage.errors import StorageError
@@ -88,11 +87,14 @@ class Route:
         Sends objects to it.
     requester
         Requests its commitment to the objects it accepted; None if acceptance is enough.
+    latest_only
+        Whether it keeps the latest report of a series alone: an older one is not sent after it.
     """
 
     sender: Sender
     backoff: Backoff
     requester: CommitmentRequester | None = None
+    latest_only: bool = False
 
 
 class DeliveryWorker:
@@ -102,7 +104,7 @@ class DeliveryWorker:
     ----------
     name
         Name of the destination in the settings and in the outbox.
-    sender, backoff, requester
+    sender, backoff, requester, latest_only
         As in `Route`.
     """
 
@@ -114,9 +116,12 @@ class DeliveryWorker:
         backoff: Backoff,
         resources: Resources,
         requester: CommitmentRequester | None = None,
+        latest_only: bool = False,
     ) -> None:
         self.name = name
-        self._route = Route(sender=sender, backoff=backoff, requester=requester)
+        self._route = Route(
+            sender=sender, backoff=backoff, requester=requester, latest_only=latest_only
+        )
         self._follow_route()
         self._resources = resources
         self._sessions, self._clock = resources.sessions, resources.clock
@@ -137,6 +142,7 @@ class DeliveryWorker:
     def _follow_route(self) -> None:
         route = self._route
         self._sender, self._backoff, self._requester = route.sender, route.backoff, route.requester
+        self._latest_only = route.latest_only
 
     def probe(self) -> None:
         """Ask the destination which SOP classes it accepts, and record its answer, if any.
@@ -204,21 +210,18 @@ class DeliveryWorker:
 
     def _claim(self) -> list[DueDelivery]:
         self._follow_route()
+        now, longest = self._clock(), self._backoff.longest
         with self._sessions.begin() as session:
             if is_paused(session, self.name):
                 return []
-            claimed = claim(
-                session,
-                due(
-                    session,
-                    self.name,
-                    self._clock(),
-                    BATCH,
-                    longest_wait=self._backoff.longest,
-                ),
-            )
-        self._claimed = frozenset(delivery.id for delivery in claimed)
-        return claimed
+            found = due(session, self.name, now, BATCH, longest_wait=longest)
+            claimed = to_send = claim(session, found)
+            if self._latest_only:
+                to_send = end_overtaken(session, claimed, now)
+        if overtaken := len(claimed) - len(to_send):
+            log.info("delivery_overtaken", destination=self.name, objects=overtaken)
+        self._claimed = frozenset(delivery.id for delivery in to_send)
+        return to_send
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if some of it is postponed, or put back for a pause."""
@@ -381,11 +384,3 @@ def settlement_for(
         unanswered=outcome.verdict is Verdict.UNANSWERED
         or (delivery.unanswered and outcome.status is None),
     )
-
-
-def record_probe(name: str, answers: tuple[Capability, ...], resources: Resources) -> None:
-    """Record under the name of a destination what it accepts, and log it."""
-    with resources.sessions.begin() as session:
-        record_capabilities(session, name, answers, resources.clock())
-    refused = [class_name(answer.sop_class_uid) for answer in answers if not answer.is_accepted]
-    log.info("destination_probed", destination=name, proposed=len(answers), refused=refused)

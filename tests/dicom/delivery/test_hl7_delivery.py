@@ -26,13 +26,14 @@ from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.sr.notice import not_analysed
 from storage.database.schema import Delivery, ResultObject
+from storage.delivery.overtaken import OVERTAKEN
 from storage.files.decision_log import read_decisions
 from storage.overview import overview
 from tests.support.peers.credentials import credentials
 from tests.support.peers.mllp_sink import acknowledgement, mllp_sink
 from tests.support.results_due import START, Hands
 from tests.support.samples.encode_samples import context, ct_series
-from tests.support.samples.kept_reports import store_with_report, write_report
+from tests.support.samples.kept_reports import keep_later_report, store_with_report, write_report
 
 HEADER = Header(
     sending_application="AINODE",
@@ -249,10 +250,43 @@ def test_the_outbox_sends_the_report_alone_tries_again_and_ends_the_series(
     resources.close()
 
 
+@pytest.mark.database
+@pytest.mark.parametrize("first", ["hello", "AR"])
+def test_a_result_that_a_newer_one_has_overtaken_is_not_sent_again(
+    tmp_path: Path, clock: Hands, first: str
+) -> None:
+    answers: Iterator[str] = iter([first, "AA"])
+    resources = store_with_report(tmp_path / "data", clock, "RIS")
+    keep_later_report(resources, "RIS", "k2")
+
+    def answer(text: str) -> bytes:
+        code = next(answers)
+        return framed(b"hello") if code == "hello" else acknowledgement(code, text)
+
+    with mllp_sink(answer) as ris:
+        ini = tmp_path / "node.ini"
+        ini.write_text(f"[destination RIS]\nhl7 = 127.0.0.1:{ris.port}\n")
+        settings = load(ini)
+        (destination,) = settings.destinations
+        worker = delivery_worker_of("RIS", route_of(settings, destination, resources), resources)
+        for _ in range(3):
+            worker.run_once()
+            clock.now += timedelta(minutes=10)
+
+    assert len(ris.messages) == 2
+    assert state_of(resources) == (
+        "delivered",
+        [("report", "refused", OVERTAKEN), ("report", "accepted", "")],
+    )
+    resources.close()
+
+
 def state_of(resources: Resources) -> tuple[str, list[tuple[str, str, str]]]:
     with resources.sessions.reading() as session:
         rows = session.execute(
-            select(ResultObject.kind, Delivery.state, Delivery.reason).join(Delivery)
+            select(ResultObject.kind, Delivery.state, Delivery.reason)
+            .join(Delivery)
+            .order_by(Delivery.id)
         )
         (series,) = overview(session).series
         return str(series.state), [(kind, str(state), reason) for kind, state, reason in rows]

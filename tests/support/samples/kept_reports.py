@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -65,6 +66,22 @@ def store_with_report(folder: Path, clock: Hands, name: str) -> Resources:
         kinds = frozenset(map(str, MAIN_DOCUMENTS))
         keep_results(session, ticket, result, objects, destinations={name: kinds}, now=START)
     return resources
+
+
+def keep_later_report(resources: Resources, name: str, key: str) -> None:
+    """Keep a later result of the same series, due at the information system `name`."""
+    document = measured()
+    document.SOPInstanceUID = f"2.25.20{key[1:]}"
+    kept = resources.folder.keep_result(key, {"b.dcm": part10(document)})
+    made = NewResult(key=key, model="m", score=0.1, positive=False, summary="{}", folder=kept)
+    objects = [_object(document.SOPInstanceUID, "report", f"{kept}/b.dcm")]
+    with resources.sessions.begin() as session:
+        another = replace(CT, sop_instance_uid=f"2.25.{key[1:]}1", path=f"incoming/{key}")
+        record_instance(session, another, START)
+        close(session, receiving(session)[0], START)
+        ticket = claim_next(session, START)
+        assert ticket is not None
+        keep_results(session, ticket, made, objects, destinations=[name], now=START)
 
 
 def _object(uid: str, kind: str, path: str) -> NewObject:
