@@ -34,7 +34,7 @@ from storage.delivery.series_completion import Destinations
 from storage.files.folder import LATER
 from storage.results.answers import answers_in
 from storage.results.feedback import enter_feedback
-from storage.results.kept_results import is_whole
+from storage.results.kept_results import is_begun, is_whole
 from storage.results.self_tests import keep_self_test_result
 from storage.results.to_tell import reference_of
 from storage.series.lifecycle import SeriesTicket, leave
@@ -116,6 +116,8 @@ class OutcomeWriter:
             if begun:  # in the same transaction: nothing of a scanner that is held goes before
                 news = record_news(session, ticket.series_instance_uid, self._drift, now)
         tell(news)
+        if begun:
+            self._decided(ticket, analysed)
         return begun
 
     def keep(self, ticket: SeriesTicket, analysed: Analysed) -> None:
@@ -128,7 +130,7 @@ class OutcomeWriter:
             self._keep_self_test(ticket, analysed)
             return
         with self._resources.sessions() as session:
-            known = is_whole(session, analysed.key)
+            known, begun = is_whole(session, analysed.key), is_begun(session, analysed.key)
         if known:
             self.reuse(ticket, analysed.key)
             return
@@ -151,7 +153,7 @@ class OutcomeWriter:
                 sample = sample_of(analysed.summary)
                 record_sample(session, ticket.series_instance_uid, sample, now)
         tell(news)
-        if state is not SeriesState.RECEIVING:
+        if state is not SeriesState.RECEIVING and not begun:  # else it was recorded then
             self._decided(ticket, analysed)
         log.info(
             "analysis_superseded" if state is SeriesState.RECEIVING else "analysis_finished",

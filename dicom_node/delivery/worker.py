@@ -225,8 +225,19 @@ class DeliveryWorker:
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
         """Send what was claimed; False if some of it is postponed, or put back for a pause."""
-        waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
         sent_now = _Batch()
+        try:
+            is_put_back = self._attempt(deliveries, sent_now)
+        finally:
+            self._record(sent_now.accepted)
+        self._log(sent_now.settled)
+        self._audit(sent_now.accepted)
+        is_postponed = any(state is DeliveryState.PENDING for state, _ in sent_now.settled)
+        return not is_postponed and not is_put_back
+
+    def _attempt(self, deliveries: list[DueDelivery], sent_now: _Batch) -> bool:
+        """Send what was claimed, and settle it; True if some of it is put back for a pause."""
+        waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
         why = self._send(waiting, sent_now)
         is_put_back = bool(waiting) and self._is_paused()
         if is_put_back:
@@ -240,10 +251,7 @@ class DeliveryWorker:
         for delivery, outcome in sent_now.general:
             postponed = replace(outcome, verdict=Verdict.POSTPONED)
             self._enter(delivery, outcome if sent_now.takes_others else postponed, sent_now)
-        self._log(sent_now.settled)
-        self._audit(sent_now.accepted)
-        is_postponed = any(state is DeliveryState.PENDING for state, _ in sent_now.settled)
-        return not is_postponed and not is_put_back
+        return is_put_back
 
     def _send(self, waiting: dict[Path, DueDelivery], sent_now: _Batch) -> str:
         """Send, and settle what is answered; return why the rest waits."""
@@ -338,6 +346,9 @@ class DeliveryWorker:
             with self._sessions() as session:
                 studies = results_of(session, [one.sop_instance_uid for one in accepted])
             self._resources.audit.record(sent(self.name, studies))
+
+    def _record(self, accepted: list[DueDelivery]) -> None:
+        """Record what was accepted in the log of decisions, whatever comes after it."""
         for key in dict.fromkeys(one.result_key for one in accepted):
             kinds = Counter(one.kind for one in accepted if one.result_key == key)
             facts = {"destination": self.name, "result": reference_of(key), "objects": kinds}

@@ -154,6 +154,12 @@ def is_whole(session: Session, key: str) -> bool:
     return row is not None and not row.begun_on
 
 
+def is_begun(session: Session, key: str) -> bool:
+    """Tell whether a result of that key is begun, and not whole yet."""
+    row = session.get(Result, key)
+    return row is not None and bool(row.begun_on)
+
+
 def kept_folders(session: Session, after: str, limit: int) -> list[str]:
     """List the folders of kept results in order, those behind `after`."""
     kept = (Result.purged_at.is_(None), Result.folder > after)

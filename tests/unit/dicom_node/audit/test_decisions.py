@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,20 @@ from typer.testing import CliRunner
 from dicom_node.analysis.outcome_writer import OutcomeWriter
 from dicom_node.audit.decisions import Decided, DecisionLog
 from dicom_node.cli.app import app
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.delivery.outcome import Outcome, Verdict
+from dicom_node.delivery.outgoing_file import OutgoingFile
+from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.maintenance.stored_data import erase
 from dicom_node.resources import Resources
 from storage.database.schema import Series
+from storage.errors import StorageError
 from storage.files.decision_log import FILE, TAIL_BYTES, Decision, read_decisions, verify
 from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving
 from storage.states import SeriesState
 from tests.support.dispatcher_samples import NOW, RESULT, open_resources
-from tests.support.results_due import CT
+from tests.support.results_due import CT, Hands, store_with_results
 
 KEYS = ("0123456789ab" * 4, "ba9876543210" * 4)
 
@@ -73,6 +80,47 @@ def test_a_result_names_model_threshold_and_the_result_it_takes_the_place_of(
         "threshold": 0.5,
     }
     assert (second.facts["result"], second.facts["in_place_of"]) == ("ba9876543210", "0123456789ab")
+
+
+def test_a_result_that_was_begun_is_recorded_then_and_once(
+    resources: Resources, tmp_path: Path
+) -> None:
+    writer, ticket = OutcomeWriter(resources, []), claimed(resources, "0")
+    whole = replace(RESULT, key=KEYS[0], occasion="2026-03-01T00:00:00+00:00 0")
+
+    assert writer.begin(ticket, replace(whole, objects=RESULT.objects[:1]))
+    assert [one.what for one in decisions(tmp_path)] == ["result"]
+    writer.keep(ticket, whole)
+    assert [one.facts["result"] for one in decisions(tmp_path)] == ["0123456789ab"]
+
+
+class BreakingOff:
+    """A sender to a destination that takes one object, before the database goes away."""
+
+    def send(self, files: Iterable[OutgoingFile]) -> Generator[tuple[OutgoingFile, Outcome]]:
+        for file in files:
+            yield file, Outcome(verdict=Verdict.ACCEPTED, status=0)
+            raise StorageError("away")
+
+    def echo(self) -> Outcome:
+        return Outcome(verdict=Verdict.ACCEPTED)
+
+    def probe(self) -> None:
+        return None
+
+
+def test_what_was_accepted_is_recorded_though_sending_breaks_off(tmp_path: Path) -> None:
+    due = store_with_results(tmp_path, Hands())
+    with closing(replace(due, decisions=DecisionLog(tmp_path, lambda: NOW))) as resources:
+        backoff = Backoff(
+            first_seconds=1, factor=2, max_seconds=9, give_up_after=timedelta(hours=1)
+        )
+        worker = DeliveryWorker("PACS", BreakingOff(), backoff=backoff, resources=resources)
+        with pytest.raises(StorageError):
+            worker.run_once()
+
+    (sent,) = decisions(tmp_path)
+    assert (sent.what, sent.facts["objects"]) == ("sent", {"heatmap": 1})
 
 
 def test_what_was_erased_stays_in_the_log_without_identity(
