@@ -7,14 +7,15 @@ message of its own, in order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydicom.sr.coding import Code
 
 from dicom_node.delivery.report_content import ReportContent, Statement
-from dicom_node.network.hl7.message import SEPARATORS, field, message, segment
+from dicom_node.network.hl7.message import LINE_END, SEPARATORS, field, formatted, message, segment
 
 VERSION = "2.5.1"
 PRELIMINARY = "P"  #: table 0085 and 0123
@@ -98,7 +99,10 @@ def _obr(report: ReportContent) -> str:
 
 def _observations(report: ReportContent) -> Iterator[str]:
     """Write every statement, then the UIDs by which study, images and report are found."""
-    rows = [_row(statement) for statement in report.statements]
+    rows = [
+        _row(statement, sub_id)
+        for statement, sub_id in zip(report.statements, _sub_ids(report.statements), strict=True)
+    ]
     for concept, uid in (
         (STUDY_UID, report.study_instance_uid),
         (SERIES_UID, report.series_instance_uid),
@@ -115,15 +119,31 @@ def _observations(report: ReportContent) -> Iterator[str]:
         yield segment("OBX", *fields)
 
 
-def _row(statement: Statement) -> tuple[str, str, str, str, str]:
+def _sub_ids(statements: Sequence[Statement]) -> Iterator[str]:
+    """Give each statement its sub-ID: of its group, and numbered where a concept comes again.
+
+    No two rows have the same concept and sub-ID: a receiver would take the later for a correction.
+    """
+    names = [(one.group, one.name) for one in statements]
+    several, so_far = Counter(names), Counter[tuple[int, Code]]()
+    for group, name in names:
+        so_far[group, name] += 1
+        if several[group, name] > 1:
+            yield f"{group}.{so_far[group, name]}"
+        else:
+            yield str(group) if group else ""
+
+
+def _row(statement: Statement, sub_id: str) -> tuple[str, str, str, str, str]:
     """Give value type, concept, sub-ID, value and unit of a statement."""
-    group = str(statement.group) if statement.group else ""
     concept = _concept(statement.name)
     if statement.unit is not None:
-        return "NM", concept, group, field(statement.number), _concept(statement.unit)
+        return "NM", concept, sub_id, field(statement.number), _concept(statement.unit)
     if statement.value is not None:
-        return "CWE", concept, group, _concept(statement.value), ""
-    return "TX", concept, group, field(statement.text), ""
+        return "CWE", concept, sub_id, _concept(statement.value), ""
+    if LINE_END.search(statement.text):
+        return "FT", concept, sub_id, formatted(statement.text), ""
+    return "TX", concept, sub_id, field(statement.text), ""
 
 
 def _concept(code: Code) -> str:

@@ -6,6 +6,7 @@ needed here is escaping and joining.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -15,6 +16,8 @@ FIELD, COMPONENT, REPETITION, ESCAPE, SUBCOMPONENT = "|", "^", "~", "\\", "&"
 SEPARATORS = f"{COMPONENT}{REPETITION}{ESCAPE}{SUBCOMPONENT}"  #: MSH-2
 SEGMENT_END = "\r"
 LINE_BREAK = "\\.br\\"
+LINE_END = re.compile(r"\r\n|\r|\n")
+CONTROLS = frozenset(map(chr, (*range(0x20), 0x7F)))  #: left out: they end frames and segments
 
 ESCAPES: Mapping[str, str] = MappingProxyType(
     {
@@ -29,10 +32,14 @@ ESCAPES: Mapping[str, str] = MappingProxyType(
 
 
 def escaped(text: str) -> str:
-    """Write text as the value of a component; a line end becomes a formatted one (2.7.6)."""
-    whole = "".join(ESCAPES.get(character, character) for character in text)
-    lines = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return LINE_BREAK.join(lines)
+    """Write text as the value of a component; line ends and tabs become blanks."""
+    line = " ".join(LINE_END.split(text)).replace("\t", " ")
+    return "".join(ESCAPES.get(one, one) for one in line if one not in CONTROLS)
+
+
+def formatted(text: str) -> str:
+    """Write text with line ends as a value of type FT, the only one that has them (2.7.6)."""
+    return LINE_BREAK.join(map(escaped, LINE_END.split(text)))
 
 
 def field(*components: str) -> str:

@@ -138,6 +138,24 @@ def test_a_notice_says_why_there_is_no_result(tmp_path: Path) -> None:
     said = [row.component(5) for row in segments(ris.messages[0], "OBX")]
     assert any(text.startswith("NOT analysed by the AI") for text in said)
     assert "Reason: 20 expected, got 6 (too-few-slices)." in said
+    rows = segments(ris.messages[0], "OBX")
+    names = [(row.component(3), row.component(4)) for row in rows]
+    assert len(set(names)) == len(names)
+    assert ("TX", "0.1") in [(row.component(2), row.component(4)) for row in rows]
+
+
+def test_a_text_of_several_lines_is_formatted(tmp_path: Path) -> None:
+    path = tmp_path / "report.dcm"
+    made = write_report(path)
+    for element in made.iterall():
+        if element.keyword == "TextValue":
+            element.value = "one\r\ntwo"
+    path.write_bytes(part10(made))
+    with mllp_sink() as ris:
+        send(OutgoingFile.of(path), sender(ris.port))
+
+    rows = segments(ris.messages[0], "OBX")
+    assert {row.component(5) for row in rows if row.component(2) == "FT"} == {"one\ntwo"}
 
 
 def test_the_same_report_has_the_same_control_id_at_every_try(file: OutgoingFile) -> None:

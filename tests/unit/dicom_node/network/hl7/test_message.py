@@ -10,13 +10,14 @@ from dicom_node.errors import NodeError
 from dicom_node.network.hl7.message import (
     SEPARATORS,
     field,
+    formatted,
     message,
     read_segments,
     segment,
     unescaped,
 )
 
-WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n"))
+WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")))
 
 
 @given(WORDS, WORDS)
@@ -32,9 +33,18 @@ def test_what_is_written_is_read_back(first: str, second: str) -> None:
 
 
 def test_a_line_end_is_no_end_of_a_segment() -> None:
-    text = message(segment("MSH", SEPARATORS), segment("OBX", field("one\r\ntwo\rthree")))
+    lines = "one\r\ntwo\rthree|\n"
+    text = message(segment("MSH", SEPARATORS), segment("OBX", field(lines), formatted(lines)))
 
-    assert read_segments(text)[1].component(1) == "one\ntwo\nthree"
+    _, row = read_segments(text)
+    assert [row.component(number) for number in (1, 2)] == [
+        "one two three| ",
+        "one\ntwo\nthree|\n",
+    ]
+
+
+def test_control_characters_end_no_frame() -> None:
+    assert field("a\x0b\x1cb\x00\tc\x7f") == "ab c"
 
 
 def test_separators_of_others_are_those_of_their_header() -> None:
