@@ -1,15 +1,20 @@
 """Send a message by Apprise, the border to e-mail, webhooks and chat services.
 
-Apprise is the optional extra `notify`: it is imported when something is to be sent.
+Apprise is the optional extra `notify`: it is imported when something is to be sent. It bounds each
+wait for a service, and neither the whole nor the answer: a process of its own sends.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 from typing import Any, Protocol
 
 from dicom_node.errors import NodeError
 
+LONGEST_SECONDS = 30.0  #: of a message; Apprise waits 4 s for each word of a service, by mail 15 s
 NOT_INSTALLED = "apprise is not installed: pip install 'dicom-node[notify]' installs it"
 
 
@@ -27,15 +32,31 @@ class MessageSender(Protocol):
         ...
 
 
-def send_message(url: str, title: str, body: str) -> None:
-    """Send a text; each wait for the service is bounded by Apprise, 4 s (by mail 15 s).
+def send_message(
+    url: str, title: str, body: str, *, longest_seconds: float = LONGEST_SECONDS
+) -> None:
+    """Send a text; a service that has not taken it by then is left.
 
     Raises
     ------
     NodeError
         If Apprise is not installed, knows no such service, or the service did not take it.
     """
-    if not _service(url).notify(body=body, title=title, body_format="text"):
+    check_url(url)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dicom_node.notify.one_message"],
+            input=json.dumps({"url": url, "title": title, "body": body}).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # a trace may quote the address
+            timeout=longest_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise NodeError(f"the service came to no end within {longest_seconds:g} s") from None
+    except OSError as fault:
+        raise NodeError(f"nothing can be sent: {fault.strerror}") from None
+    if ended.returncode:
         raise NodeError("the service did not take it, or is not there")
 
 
@@ -47,10 +68,17 @@ def check_url(url: str) -> None:
     NodeError
         If Apprise is not installed, or knows no such service; the URL is not quoted.
     """
-    _service(url)
+    service(url)
 
 
-def _service(url: str) -> Any:  # noqa: ANN401  # a class of a library that may not be installed
+def service(url: str) -> Any:  # noqa: ANN401  # a class of a library that may not be installed
+    """Make what sends to a URL: a text that is too long for it as several, redirects nowhere.
+
+    Raises
+    ------
+    NodeError
+        As `check_url`.
+    """
     try:
         import apprise
     except ImportError:
@@ -64,11 +92,14 @@ def _service(url: str) -> Any:  # noqa: ANN401  # a class of a library that may 
         image_url_logo="",
         async_mode=False,
         plugin_paths=[],
+        http_redirects=False,
     )
-    service = apprise.Apprise(asset=asset)
-    if not service.add(url):
+    made = apprise.Apprise(asset=asset)
+    if not made.add(url):
         raise NodeError(
             "expected a URL that Apprise knows, such as mailtos:// or jsons://, got one"
             " that it does not"
         )
-    return service
+    for one in made:
+        one.overflow_mode = apprise.OverflowMode.SPLIT
+    return made
