@@ -80,6 +80,8 @@ class ReportContent:
         gives a time zone.
     placer_order, filler_order
         Numbers of the order, as its images have them.
+    creator_uid
+        Of the installation that made it, whatever its model; empty if it does not say.
     """
 
     sop_instance_uid: str
@@ -95,6 +97,7 @@ class ReportContent:
     made_at: datetime | None
     equipment: str
     software: str
+    creator_uid: str
     statements: tuple[Statement, ...]
 
 
@@ -126,6 +129,7 @@ def read_report(path: Path) -> ReportContent:
         made_at=_moment(ds.get("ContentDate"), ds.get("ContentTime"), ds),
         equipment=str(ds.get("ManufacturerModelName") or ""),
         software=_text(ds.get("SoftwareVersions")),
+        creator_uid=str(ds.get("InstanceCreatorUID") or ""),
         statements=tuple(_statements(content)),
     )
 

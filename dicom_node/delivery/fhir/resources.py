@@ -79,8 +79,11 @@ def name_of(resource: Resource) -> str:
 
 
 def report_id(report: ReportContent) -> str:
-    """Give the id of the DiagnosticReport: the same for every report on the same images."""
-    about = report.series_instance_uid or report.sop_instance_uid
+    """Give the id of the DiagnosticReport: the same for every report of ours on the same images.
+
+    Another installation has another, also for the same images.
+    """
+    about = f"{report.creator_uid} {report.series_instance_uid or report.sop_instance_uid}"
     return hashlib.sha256(about.encode()).hexdigest()[:ID_LENGTH]
 
 

@@ -95,6 +95,20 @@ def test_a_later_report_takes_the_place_of_the_earlier_one_with_all_its_observat
     assert report["subject"]["identifier"]["value"] == "P-2"
 
 
+def test_another_installation_takes_the_place_of_no_report_of_ours(
+    file: OutgoingFile, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.dcm"
+    made = write_report(other)
+    made.InstanceCreatorUID = "2.25.77"
+    other.write_bytes(part10(made))
+    with fhir_server() as server:
+        send(file, FhirSender(url=server.url))
+        send(OutgoingFile.of(other), FhirSender(url=server.url))
+
+    assert len(held(server.held, "DiagnosticReport")) == 2
+
+
 def test_a_notice_says_why_there_is_no_report(tmp_path: Path) -> None:
     path = tmp_path / "notice.dcm"
     notice = not_analysed(ct_series().headers, "too-few-slices", "20 expected, got 6", context())
