@@ -18,16 +18,24 @@ PASSING = frozenset({206, 207})  #: table 0357: record locked, application inter
 LONGEST_ERROR = 5  #: digits of ERR-3; those of table 0357 have three
 
 
+def acknowledged(answer: bytes) -> str:
+    """Read which message an answer is to, by its control ID; empty if it is to none."""
+    try:
+        segments = read_segments(answer.decode("latin-1"))
+    except NodeError:
+        return ""
+    return next((one.component(2) for one in segments if one.name == "MSA"), "")
+
+
 def judge_acknowledgement(answer: bytes, control_id: str) -> Outcome:
     """Decide what an answer says of the message with a control ID."""
     try:
         segments = {one.name: one for one in reversed(read_segments(answer.decode("latin-1")))}
     except NodeError:
         return Outcome(verdict=Verdict.UNANSWERED, detail="it answers with no HL7 message")
-    acknowledged = segments.get("MSA")
-    if acknowledged is None or acknowledged.component(2) != control_id:
+    if acknowledged(answer) != control_id:
         return Outcome(verdict=Verdict.UNANSWERED, detail="its answer is to no message of ours")
-    code = acknowledged.component(1)
+    code = segments["MSA"].component(1)
     if code in ACCEPTED:
         return Outcome(verdict=Verdict.ACCEPTED, status=NO_ERROR)
     number = segments["ERR"].component(3) if "ERR" in segments else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -125,8 +126,13 @@ class MllpConnection:
     def _name(self) -> str:
         return f"{self._peer.host}:{self._peer.port}"
 
-    def exchange(self, message: bytes) -> bytes:
+    def exchange(self, message: bytes, is_late: Callable[[bytes], bool] = lambda _: False) -> bytes:
         """Send a message, and read the answer.
+
+        Parameters
+        ----------
+        is_late
+            Says whether an answer is to an earlier message: then the next one is read.
 
         Raises
         ------
@@ -136,7 +142,9 @@ class MllpConnection:
         try:
             self._connection.settimeout(self._peer.seconds)
             self._connection.sendall(framed(message))
-            answer = self._reader.read(self._peer.seconds)
+            deadline = time.monotonic() + self._peer.seconds
+            while is_late(answer := self._reader.read(deadline - time.monotonic())):
+                pass
         except TimeoutError as fault:
             raise NotAnswered(f"{self._name} answers too slowly") from fault
         except (OSError, ValueError) as fault:

@@ -339,3 +339,21 @@ def test_after_a_message_without_an_answer_the_others_wait(file: OutgoingFile) -
 
     assert [outcome.verdict for _, outcome in sent] == [Verdict.UNANSWERED, Verdict.POSTPONED]
     assert len(ris.messages) == 1
+
+
+def test_a_second_acknowledgement_is_not_taken_for_that_of_the_next_message(
+    file: OutgoingFile, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.dcm"
+    made = write_report(other)
+    made.SOPInstanceUID = "2.25.77"
+    other.write_bytes(part10(made))
+
+    def twice(text: str) -> bytes:
+        return acknowledgement("CA", text) + acknowledgement("AA", text)
+
+    with mllp_sink(twice) as ris:
+        sent = list(sender(ris.port).send([file, OutgoingFile.of(other)]))
+
+    assert [outcome.verdict for _, outcome in sent] == [Verdict.ACCEPTED] * 2
+    assert len(ris.messages) == 2
