@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,6 +23,7 @@ from storage.database.faults import DAMAGED, is_read_only, own_errors
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
+RETRY_SECONDS = 0.05  #: between two tries where SQLite does not wait itself
 #: PostgreSQL ends a transaction that does nothing for so long: a process that stands still keeps
 #: its locks no longer, and one that takes the lease over, after 45 s, finds none
 IDLE_TRANSACTION_MS = 40_000
@@ -322,14 +324,31 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     if not isinstance(connection, sqlite3.Connection):
         raise TypeError(f"expected a connection of sqlite3, got {type(connection)}")
     connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    _write_ahead(connection)
     for pragma in (
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "secure_delete = ON",  # what is erased, or keyed, is nowhere in the file any more
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a log written ahead; of a new database several programs may ask for that at a time.
+
+    SQLite turns all but one of them away at once, whatever the busy timeout.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
