@@ -154,7 +154,7 @@ def _forgettable(before: datetime) -> list[ColumnElement[bool]]:
 
 def _is_said_of_others() -> Select[int]:
     """Select the standing answers in documents of a series to what is still here of others."""
-    uid, subject = Series.series_instance_uid, FeedbackSubject.uid
+    uid, subject = Feedback.series_instance_uid, FeedbackSubject.uid
     named = aliased(Series)
     images = select(Instance.series_instance_uid).where(Instance.sop_instance_uid == subject)
     objects = (
@@ -171,7 +171,7 @@ def _is_said_of_others() -> Select[int]:
         select(Feedback.id)
         .join(FeedbackSubject)
         .where(
-            Feedback.series_instance_uid == uid,
+            uid == Series.series_instance_uid,
             ~Feedback.superseded,
             or_(
                 exists().where(named.series_instance_uid == subject, subject != uid),

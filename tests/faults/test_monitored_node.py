@@ -28,12 +28,21 @@ def metrics(port: int) -> dict[tuple[str, str], float]:
     }
 
 
+def serves(port: int) -> bool:
+    """Whether a probe is answered; it may be some time after the node receives."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def test_what_a_node_receives_can_be_read_by_prometheus(
     make_node: Callable[..., NodeProcess], pacs: StandInPacs, tmp_path: Path
 ) -> None:
     port = free_port()
     node = make_node(pacs.port, quiet=600, more=MORE.format(port=port))
     node.start()
+    wait_until(lambda: serves(port), seconds=60, what="an answer")
     sent = series(tmp_path / "first", 1)
     store(node, sent)
     count = len(list(sent.iterdir()))
@@ -55,15 +64,11 @@ def test_silent_connections_do_not_keep_a_probe_from_its_answer(
     port = free_port()
     node = make_node(pacs.port, quiet=600, more=MORE.format(port=port))
     node.start()
+
+    wait_until(lambda: serves(port), seconds=60, what="an answer")
     silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(MANY)]
 
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    wait_until(answers, seconds=60, what="an answer beside silent connections")
+    wait_until(lambda: serves(port), seconds=60, what="an answer beside silent connections")
     for connection in silent:
         connection.close()
     assert node.stop() == 0

@@ -68,6 +68,7 @@ def test_an_active_one_that_stood_still_is_followed_and_ends_when_it_wakes(
     receivers.hold(pacs)
 
 
+@pytest.mark.long
 def test_who_may_not_join_is_told_why(
     receivers: Receivers, pacs: StandInPacs, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_who_may_not_join_is_told_why(
     assert alone.stop() == 0
 
 
+@pytest.mark.long
 def test_status_names_who_is_active_and_one_can_be_drained(
     receivers: Receivers, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_status_names_who_is_active_and_one_can_be_drained(
     assert standby.stop() == 0
 
 
+@pytest.mark.long
 def test_probes_of_a_load_balancer_do_no_harm(receivers: Receivers) -> None:
     receivers.start()
     node = receivers.nodes["a"]

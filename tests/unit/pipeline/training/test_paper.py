@@ -121,7 +121,7 @@ def command(cases: Path, out: Path) -> list[str]:
     return [*module, "--cases", str(cases), "--out", str(out), *size, *steps]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_makes_a_model_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
     rows = ["path,patient,label,split"]
     for number in range(8):

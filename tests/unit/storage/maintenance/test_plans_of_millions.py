@@ -58,7 +58,7 @@ QUERIES: dict[str, Query] = {
     "old files": lambda s: series_with_old_files(s, LONG_AGO),
     "retention of some": lambda s: choose(series_usages(s, [KEPT]), RetentionRules(keep=KEEP), NOW),
     "files of a series": lambda s: kept_files(s, KEPT),
-    "condensable": lambda s: condensable(s, LONG_AGO),
+    "condensable": lambda s: condensable(s, LONG_AGO, 20),
     "condensing": lambda s: condense(s, GONE, NOW),
     "forgettable": lambda s: forgettable(s, LONG_AGO, 20),
     "audit": lambda s: received_of(s, [GONE, KEPT]),
