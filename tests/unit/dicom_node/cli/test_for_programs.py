@@ -159,9 +159,9 @@ def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., 
     assert call("queue", "--config", str(tmp_path / "none.ini")) == ExitStatus.SETTINGS
     assert call("queue", "--config", str(away)) == ExitStatus.LATER
     pressed = run_code(
-        "import os, signal, sys; from dicom_node.cli import app;"
+        "import signal, sys; from dicom_node.cli import app;"
         f" sys.argv = ['dicom-node', 'check', '--config', {str(ini)!r}];"
-        " app.load = lambda _: os.kill(os.getpid(), signal.SIGINT); app.main()"
+        " app.load = lambda _: signal.raise_signal(signal.SIGINT); app.main()"
     )
     assert pressed.returncode == ExitStatus.INTERRUPTED
 
