@@ -127,6 +127,7 @@ def running_receiver(
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Reception]:
     """Run a receiver that keeps and records what it receives."""
     with indexing(resources) as index:
@@ -139,6 +140,7 @@ def running_receiver(
             services=services,
             limits=limits,
             sop_classes=sop_classes,
+            tls=tls,
         ) as (receiver, address):
             yield Reception(receiver, address, resources, index, ingest)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 from pydicom import dcmread
 
 from config.network import TlsSettings
@@ -17,6 +18,7 @@ from dicom_node.assembly.resources import existing_resources
 from dicom_node.assembly.self_test import left_out, self_test_job_of
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
+from dicom_node.network.tls import server_context
 from dicom_node.resources import Resources
 from dicom_node.self_test.case import SPEC, self_test_datasets
 from dicom_node.self_test.runner import OwnPort, SelfTestJob
@@ -29,6 +31,7 @@ from storage.results.self_tests import latest_self_tests, request_self_test, req
 from storage.states import Rerun, SelfTestState, SeriesState
 from tests.support.dispatcher_samples import NOW
 from tests.support.node_process import NodeProcess
+from tests.support.peers.credentials import credentials
 from tests.support.reception import Reception, open_resources, running_receiver
 
 STRANGER = "2.25.4711"  #: UID of a series that is the synthetic one to the last pixel
@@ -74,6 +77,25 @@ def test_its_images_come_by_the_port_marked_and_those_of_a_stranger_do_not(tmp_p
         with resources.sessions() as session:
             assert self_test_series(session)[uid].instances == SPEC.slices
         assert [one.series_instance_uid for one in reception.overview().series] == [STRANGER]
+
+
+def test_its_images_come_by_tls_where_the_port_speaks_nothing_else(tmp_path: Path) -> None:
+    ours = credentials(tmp_path / "tls", trustme.CA(), "node")
+    settings = Settings(
+        tls=TlsSettings(
+            receive=True,
+            certificate=ours.certificate,
+            key=ours.key,
+            authorities=ours.authorities,
+        )
+    )
+    context = server_context(ours, verify_peers=True)
+    with running_receiver(open_resources(tmp_path), tls=context) as reception:
+        ask(reception.resources)
+        self_test_job_of(settings, reception.resources, reception.address[1]).poll()
+
+        assert len(indexed(reception)) == 1
+        assert reception.resources.health.snapshot() == ()
 
 
 @pytest.mark.parametrize("needed", [False, True])
