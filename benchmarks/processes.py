@@ -67,6 +67,22 @@ def node(way: str) -> Start:
     return start
 
 
+@contextmanager
+def whole_node(ini: Path, port: int) -> Iterator[None]:
+    """Run a node by its INI file, which names the port; it logs to a file beside."""
+    command = [sys.executable, "-m", "dicom_node", "run", "--config", str(ini)]
+    with (
+        ini.with_name("log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
+    ):
+        try:
+            wait_for_port(port)
+            yield
+        finally:
+            process.terminate()
+            process.wait(END_SECONDS)
+
+
 def storescp(*options: str, at_once: bool = True) -> Start:
     """Make a start of DCMTK's receiver; it does not synchronise what it writes."""
 

@@ -8,10 +8,7 @@ to the last of its results; and how many series an hour come through.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +19,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from benchmarks.document import machine
-from benchmarks.processes import END_SECONDS, free_port, send_with, wait_for_port
+from benchmarks.processes import free_port, send_with, whole_node
 from benchmarks.rounds import scratch
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import SeriesOptions, phantom_datasets, write_series
@@ -113,17 +110,8 @@ def running_node(folder: Path, *, closing: str, pacs: int) -> Iterator[int]:
     port = free_port()
     ini = folder / "node.ini"
     ini.write_text(INI.format(port=port, folder=folder / "data", closing=closing, pacs=pacs))
-    command = [sys.executable, "-m", "dicom_node", "run", "--config", str(ini)]
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
-    ):
-        try:
-            wait_for_port(port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(END_SECONDS)
+    with whole_node(ini, port):
+        yield port
 
 
 def measure(series: dict[str, Path], closing: str, senders: int, *, one_by_one: bool) -> Waiting:

@@ -91,7 +91,9 @@ class StandInPacs:
             status = self._answer(len(self._received))
             if status == SUCCESS:
                 name = hashlib.sha256(uid.encode()).hexdigest()[:32]
-                (self.folder / f"{name}.dcm").write_bytes(event.encoded_dataset())
+                begun = self.folder / f"{name}.part"
+                begun.write_bytes(event.encoded_dataset())
+                begun.replace(begun.with_suffix(".dcm"))  # nobody sees half of it
             self._received.append((uid, str(request.AffectedSOPClassUID)))
             self._arrival.notify_all()
         return status
