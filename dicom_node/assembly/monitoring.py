@@ -26,13 +26,27 @@ from storage.files.self_test_mark import is_of_self_test
 from storage.standing import Standing, standing
 
 
+def counting(settings: Settings, resources: Resources) -> CollectorRegistry:
+    """Count the events of the log from now on, if anybody is to be told of them."""
+    registry = CollectorRegistry()
+    if settings.monitoring.port:
+        own = partial(is_of_self_test, resources.identity_key)
+        logs.OBSERVERS.append(EventMetrics(registry, own).take)
+    return registry
+
+
 def start_monitoring(
-    settings: Settings, resources: Resources, destinations: Callable[[], Sequence[str]]
+    settings: Settings,
+    resources: Resources,
+    registry: CollectorRegistry,
+    destinations: Callable[[], Sequence[str]],
 ) -> MonitoringServer:
-    """Count from now on, and serve what is counted.
+    """Serve what is counted, the present state, and the process.
 
     Parameters
     ----------
+    registry
+        Of what is counted already.
     destinations
         Names of those that are delivered to now.
 
@@ -41,7 +55,9 @@ def start_monitoring(
     NodeError
         If the address cannot be listened on.
     """
-    registry = registry_of(settings, resources, destinations)
+    registry.register(StateCollector(sources_of(settings, resources, destinations)))
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
     wanted = settings.monitoring
     try:
         app = app_of(registry, resources.health.snapshot, lambda: resources.health.role)
@@ -62,18 +78,17 @@ def _turned_away(address: str, reason: str) -> None:
     logs.log.debug("monitoring_connection_ended", host=address, reason=reason)
 
 
-def registry_of(
+def sources_of(
     settings: Settings, resources: Resources, destinations: Callable[[], Sequence[str]]
-) -> CollectorRegistry:
-    """Make every metric: of the log's events, of the present state, and of the process."""
+) -> Sources:
+    """Tell where the present state is read."""
 
     def read_standing() -> Standing:
         with resources.sessions.reading() as session:
             return standing(session, destinations(), resources.clock())
 
-    registry = CollectorRegistry()
     model = model_of(settings)
-    sources = Sources(
+    return Sources(
         destinations=destinations,
         standing=read_standing,
         faults=resources.health.snapshot,
@@ -85,9 +100,3 @@ def registry_of(
         model=f"{model.name} {model.version}",
         clock=resources.clock,
     )
-    registry.register(StateCollector(sources))
-    own = partial(is_of_self_test, resources.identity_key)
-    logs.OBSERVERS.append(EventMetrics(registry, own).take)
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-    return registry

@@ -17,11 +17,13 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from config.settings import Settings
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly.closing import archive_counts_of, archives_of
 from dicom_node.assembly.engine import engine_of
-from dicom_node.assembly.monitoring import start_monitoring
+from dicom_node.assembly.monitoring import counting, start_monitoring
 from dicom_node.assembly.resources import condition_file_of, open_resources
 from dicom_node.audit.messages import application
 from dicom_node.closing.archive_counts import ArchiveCounts
@@ -172,10 +174,11 @@ def serve(
         log.info("node_starting")  # what follows may have to wait for the database
         is_alone = shared is None or shared.is_alone
         resources = open_resources(settings, any_folder=new_folder, is_alone=is_alone)
+        counted = counting(settings, resources)  # what comes as soon as the port is open, too
         node = start_node(settings, resources, adopt=new_folder, ending=asked, shared=shared)
         node.follow(ini, settings)
         observe_log(node, log_writer)
-        stop_monitoring = monitored(node, settings)
+        stop_monitoring = monitored(node, settings, counted)
         node.when_over(asked.set)
         try:
             asked.wait()
@@ -214,15 +217,20 @@ def held_folder(
             yield None
 
 
-def monitored(node: Node, settings: Settings) -> Callable[[], None]:
+def monitored(node: Node, settings: Settings, counted: CollectorRegistry) -> Callable[[], None]:
     """Serve metrics and health, if the settings want that; return what ends it.
 
     Where the address cannot be listened on the node works all the same, and says so.
+
+    Parameters
+    ----------
+    counted
+        Of the events that are counted.
     """
     if not settings.monitoring.port:
         return lambda: None
     try:
-        server = start_monitoring(settings, node.resources, lambda: node.destinations)
+        server = start_monitoring(settings, node.resources, counted, lambda: node.destinations)
     except NodeError as fault:
         node.resources.health.fault("monitoring", str(fault))
         log.error("monitoring_away", reason=str(fault))

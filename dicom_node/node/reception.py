@@ -29,6 +29,7 @@ from dicom_node.errors import NodeError
 from dicom_node.identity_key import watch_identity_key
 from dicom_node.maintenance.consistency import folder_is_away
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
+from dicom_node.node.disk_room import watch_room
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.draining import Drain
@@ -181,6 +182,7 @@ def start_reception(
 def _look_at_folder(resources: Resources) -> None:
     if not folder_is_away(resources):
         watch_identity_key(resources)
+        watch_room(resources)
 
 
 def _ingest_of(

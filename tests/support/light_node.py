@@ -29,6 +29,7 @@ from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
 from dicom_node.analysis.engine.connection import EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.worker import ends_task, feedback_task, notice_task
+from dicom_node.assembly.monitoring import counting
 from dicom_node.assembly.resources import open_resources
 from dicom_node.health import Health
 from dicom_node.node.lifecycle import held_folder, monitored, observe_log, start_node
@@ -157,9 +158,10 @@ def main() -> None:
         resources = open_resources(settings, is_alone=is_alone)
         if at or not scheduler:
             watch(resources, Fuse(at, ini.with_name("steps.txt")))
+        counted = counting(settings, resources)
         node = start_node(settings, resources, make_engine=engine, shared=shared)
         observe_log(node, log_writer)
-        stop_monitoring = monitored(node, settings)
+        stop_monitoring = monitored(node, settings, counted)
         node.when_over(asked.set)
         asked.wait()
         stop_monitoring()
