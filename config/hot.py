@@ -90,6 +90,16 @@ HOT: Mapping[str, frozenset[str]] = {
         }
     ),
     "drift": frozenset({"action", "reference_series"}),
+    "shadow": frozenset(
+        {
+            "model",
+            "least_patients",
+            "least_labelled",
+            "auc_margin",
+            "most_changed_percent",
+            "most_failed_percent",
+        }
+    ),
     "selftest": frozenset({"every_hours", "within_minutes", "needed_for_ready"}),
 }
 """Keys that are taken up at once, by section; so are all destinations."""

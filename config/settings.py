@@ -474,6 +474,50 @@ class DriftSettings(Section):
     )
 
 
+class ShadowSettings(Section):
+    """A second model beside the one in use: it analyses, delivers nothing, and is compared."""
+
+    model: OptionalPath = Field(
+        default=None,
+        description="Folder of a second model: whenever nothing else is to be analysed, it is given"
+        " the series of the latest 7 days whose results have left, the latest first; its figures"
+        " are kept for `dicom-node shadow`, and nothing else. Empty has none.",
+    )
+    least_patients: int = Field(
+        default=200,
+        ge=20,
+        description="Gate of `dicom-node shadow`: patients in whom both models were compared, at"
+        " least.",
+    )
+    least_labelled: int = Field(
+        default=30,
+        ge=10,
+        description="Likewise, patients with and patients without the disease, as final diagnoses"
+        " or readers say, at least so many of each.",
+    )
+    auc_margin: float = Field(
+        default=0.05,
+        gt=0,
+        le=0.2,
+        description="Likewise: the area under the ROC curve of the second model may be smaller by"
+        " so much at most, by the lower end of the 95 % interval of the difference.",
+    )
+    most_changed_percent: float = Field(
+        default=20.0,
+        gt=0,
+        le=100,
+        description="Likewise: patients whose answer is another, by the upper end of the 95 %"
+        " interval, %.",
+    )
+    most_failed_percent: float = Field(
+        default=2.0,
+        gt=0,
+        le=100,
+        description="Likewise: series in which the second model found nothing where the one in use"
+        " did, by the upper end of the 95 % interval, %.",
+    )
+
+
 class Settings(Section):
     """All settings of a node."""
 
@@ -494,6 +538,7 @@ class Settings(Section):
     monitoring: MonitoringSettings = MonitoringSettings()
     selftest: SelfTestSettings = SelfTestSettings()
     drift: DriftSettings = DriftSettings()
+    shadow: ShadowSettings = ShadowSettings()
     notify: NotifySettings = NotifySettings()
     destinations: tuple[AnyDestination, ...] = ()
 

@@ -51,6 +51,7 @@ def faults(settings: Settings) -> list[str]:
         _database,
         _engine,
         _model,
+        _second_model,
         _device,
         _notify,
     )
@@ -261,6 +262,24 @@ def _model(settings: Settings) -> Iterator[str]:
         yield f"[analysis] model: {fault}"
     except ImportError as fault:
         yield f"{fault.name} is not installed: pip install dicom-node installs it"
+
+
+def _second_model(settings: Settings) -> Iterator[str]:
+    """Read the manifest of the second model; load its networks as well where analyses run here."""
+    folder = settings.shadow.model
+    if folder is None:
+        return
+    try:
+        if read_manifest(folder)[1] == read_manifest(model_folder(settings))[1]:
+            yield f"[shadow] model: expected another model than the one in use, got it: {folder}"
+        if _computes_here(settings):
+            from pipeline.model.loading import device_for, load
+
+            load(folder, device_for("cpu"))
+    except ModelError as fault:
+        yield f"[shadow] model: {fault}"
+    except ImportError:
+        return  # said of the model
 
 
 def _device(settings: Settings) -> Iterator[str]:

@@ -52,6 +52,7 @@ def find(
     options: AnalysisOptions,
     progress: Progress,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    lungs: LungMask | None = None,
 ) -> Analysis:
     """Find lungs, score, activation and every lesion of a series, whatever the score.
 
@@ -61,6 +62,9 @@ def find(
         Called at the start of each step, and with 1 at the end.
     now
         The time, with its zone.
+    lungs
+        Those that the same network has found in the series before, as an analysis has them; None
+        to find them.
 
     Returns
     -------
@@ -77,7 +81,11 @@ def find(
     started = now()
     progress("canonical", 0.0)
     volume = canonical(plausible(series.volume))
-    lung_mask = segment.segment(volume, models, progress)
+    turn = Orientation.of(series.volume.affine)
+    if lungs is None:
+        lung_mask = segment.segment(volume, models, progress)
+    else:
+        lung_mask = replace(lungs, labels=own(turn.apply(lungs.labels)))
     progress("classify", 0.6)
     crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(crop, models)
@@ -100,7 +108,6 @@ def find(
         lobar = lobar_extent(volume, lung_mask, labels)
     progress("measure", 0.95)
     codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))
-    turn = Orientation.of(series.volume.affine)
     back = turn.undo
     analysis = Analysis(
         lungs=LungMask(

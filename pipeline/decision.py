@@ -16,6 +16,7 @@ from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
     Analysis,
+    Answer,
     Change,
     Classification,
     Doubt,
@@ -76,6 +77,15 @@ class Bounds:
         if self.indeterminate_from is None:
             return (self.threshold,)
         return self.indeterminate_from, self.threshold
+
+    def answer(self, score: float) -> Answer:
+        """Give the answer to a score."""
+        return Classification(
+            score=score,
+            threshold=self.threshold,
+            operating_point=self.operating_point,
+            indeterminate_from=self.indeterminate_from,
+        ).answer
 
 
 def bounds(threshold: float | None, manifest: Manifest) -> Bounds:

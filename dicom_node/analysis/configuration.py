@@ -40,7 +40,11 @@ def model_of(settings: Settings) -> ModelReference:
     pipeline.errors.ModelError
         If there is none in its folder.
     """
-    folder = model_folder(settings)
+    return reference_of(model_folder(settings))
+
+
+def reference_of(folder: Path) -> ModelReference:
+    """Name the model in a folder; raises as `model_of`."""
     manifest, sha256 = read_manifest(folder)
     return ModelReference(
         name=manifest.name, version=manifest.version, sha256=sha256, folder=folder

@@ -102,17 +102,17 @@ def consequence_of(
         is no fault of theirs.
     """
     if isinstance(fault, EngineAway | FolderAway):
-        return Retry(reason=_reason(fault), wait=ELSEWHERE, counted=False)
+        return Retry(reason=reason_of(fault), wait=ELSEWHERE, counted=False)
     if _may_be_of_the_worker(fault) and not unanimous:
-        return Retry(reason=_reason(fault), wait=ELSEWHERE, counted=False, blames_worker=True)
+        return Retry(reason=reason_of(fault), wait=ELSEWHERE, counted=False, blames_worker=True)
     if isinstance(fault, FINAL):
-        return Failure(reason=_reason(fault, str(ticket.rerun)), code=_code(fault))
+        return Failure(reason=reason_of(fault, str(ticket.rerun)), code=_code(fault))
     if isinstance(fault, AnalysisFault) and fault.of_the_data and ticket.attempts > 1:
         return Failure(reason=f"{fault.kind} during each analysis; see the log")
     if ticket.attempts >= policy.attempts:
-        return Failure(reason=f"{ticket.attempts} attempts: {_reason(fault)}")
+        return Failure(reason=f"{ticket.attempts} attempts: {reason_of(fault)}")
     return Retry(
-        reason=_reason(fault),
+        reason=reason_of(fault),
         wait=policy.wait(ticket.attempts),
         blames_worker=isinstance(fault, EngineLost),
     )
@@ -135,7 +135,7 @@ def _code(fault: Exception) -> FailedReason:
             return FailedReason.ANALYSIS_FAILED
 
 
-def _reason(fault: Exception, rerun: str = "") -> str:
+def reason_of(fault: Exception, rerun: str = "") -> str:
     """Say what happened, without quoting what may hold patient data."""
     match fault:
         case CannotRepeat():

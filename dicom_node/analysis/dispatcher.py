@@ -120,6 +120,8 @@ class AnalysisDispatcher:
         Runs the settling of a finished task: the engine's own thread must not wait for the disk.
     wake
         Called when a task was settled: there may be room for the next, and results to deliver.
+    make_way
+        Called when a worker is about to get a task, for whoever has one that can wait.
     _failed_at
         Workers at which a series has failed: it goes to others, as long as there are any.
     """
@@ -132,6 +134,7 @@ class AnalysisDispatcher:
     outcomes: OutcomeWriter
     executor: Executor
     wake: Callable[[], None]
+    make_way: Callable[[], object] = bool
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
     _ahead: AnalysisAhead = field(init=False)
@@ -145,6 +148,11 @@ class AnalysisDispatcher:
         """Begin further analyses by other rules; those that run keep what they began with."""
         self.request_builder, self.notices = rules.request_builder, rules.notices
         self.policy, self.outcomes = rules.policy, rules.outcomes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no series is with a worker, is held, or is about to be closed."""
+        return not len(self._in_hand) and self._expected is None and self._ahead.running is None
 
     def expect(self, series: OpenSeries) -> None:
         """Note a series that is about to be closed; the next dispatch may begin with it."""
@@ -166,7 +174,14 @@ class AnalysisDispatcher:
             if ticket is None:
                 self._begin_ahead()
                 return
+            self._forget_expected(ticket)
             self._begin(ticket)
+
+    def _forget_expected(self, ticket: SeriesTicket) -> None:
+        """Forget that a series is about to be closed, now that it is."""
+        expected = self._expected
+        if expected and expected.series_instance_uid == ticket.series_instance_uid:
+            self._expected = None
 
     def _begin_ahead(self) -> None:
         """Begin with a series that is about to be closed, if there is nothing else to do.
@@ -175,6 +190,7 @@ class AnalysisDispatcher:
         """
         series, self._expected = self._expected, None
         if series is not None and not len(self._in_hand):
+            self.make_way()
             self._ahead.begin(series, partial(self.request_builder.build_ahead, series))
 
     def _begin(self, ticket: SeriesTicket) -> None:
@@ -259,6 +275,7 @@ class AnalysisDispatcher:
 
         Where one worker has begun with the series ahead, it is that one.
         """
+        self.make_way()
         task = self.workers.submit(
             function,
             request,

@@ -72,6 +72,10 @@ class Workers(Protocol):
         """Take back a task that no worker has begun."""
         ...
 
+    def tell(self, task: Any, function: Callable[[str], object], word: str, /) -> None:  # noqa: ANN401  # a task of this engine
+        """Have the worker that has begun a task call a function beside it, at once."""
+        ...
+
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""
         ...

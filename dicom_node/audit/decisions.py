@@ -28,6 +28,7 @@ class Decided(StrEnum):
     STARTED = "started"  #: a node began, with this model, threshold and version
     SETTINGS = "settings"  #: settings count from now on
     RESULT = "result"  #: a result was made; perhaps it takes the place of another
+    SHADOW = "shadow"  #: a second model analyses from now on beside the one in use, or none does
     SENT = "sent"  #: a destination has accepted objects of a result
     ERASED = "erased"  #: series were erased, with their results
 

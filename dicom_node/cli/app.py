@@ -37,6 +37,7 @@ from dicom_node.cli.maintenance import (
     drift,
     engine,
     selftest,
+    shadow,
     stored_data,
     support,
     upgrade,
@@ -81,6 +82,7 @@ app.add_typer(support.app)
 app.add_typer(selftest.app)
 app.add_typer(commission.app)
 app.add_typer(drift.app, name="drift")
+app.add_typer(shadow.app)
 
 
 def main() -> None:

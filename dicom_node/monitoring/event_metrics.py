@@ -236,6 +236,16 @@ COUNTED: Sequence[Counted] = (
         labels={"figure": "figure"},
     ),
     Counted(
+        event="shadow_finished",
+        metric="shadow_analyses",
+        text="Analyses by a second model, which deliver nothing.",
+    ),
+    Counted(
+        event="shadow_failed",
+        metric="shadow_failures",
+        text="Series, and times, in which a second model came to nothing.",
+    ),
+    Counted(
         event="disagreement_found",
         metric="disagreements",
         text="Lines on which the database and the storage folder disagree.",
@@ -345,6 +355,13 @@ TIMED: Sequence[Timed] = (
         event="analysis_finished",
         metric="analysis_seconds",
         text="Whole analyses, from the first file that is read to the packed results.",
+        labels=(),
+        durations=_whole,
+    ),
+    Timed(
+        event="shadow_finished",
+        metric="shadow_seconds",
+        text="Analyses by a second model, from the first file that is read.",
         labels=(),
         durations=_whole,
     ),

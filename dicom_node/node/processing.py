@@ -9,6 +9,7 @@ from functools import partial
 from config.settings import Settings
 from dicom_node.analysis.dispatcher import AnalysisDispatcher
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
+from dicom_node.analysis.oversight.shadow_job import ShadowJob
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.rerun import start_requested_reruns
 from dicom_node.assembly.analysis import (
@@ -20,6 +21,7 @@ from dicom_node.assembly.analysis import (
 from dicom_node.assembly.closing import closing_policy_of
 from dicom_node.assembly.maintenance import retention_of
 from dicom_node.assembly.notify import notify_job_of
+from dicom_node.assembly.shadow import prepared as shadow_prepared
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
@@ -40,6 +42,7 @@ MAINTENANCE_SECONDS = 3600.0  #: between two rounds of retention and consistency
 PRIOR_FETCH_SECONDS = 10.0  #: between two looks at what is to be searched for in archives
 WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting costs
 GRACE_SECONDS = 0.05  #: beyond the time at which a series is to be closed
+SHADOW_SECONDS = 5.0  #: between two looks at what a second model may analyse
 NOTIFY_SECONDS = 15.0  #: between two looks at what is to be told
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
@@ -63,6 +66,7 @@ class Processing:
     retention: RetentionJob
     consistency: ConsistencyMonitor
     prior_fetchers: tuple[PriorFetcher, ...]
+    shadow: ShadowJob
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """Make what follows from settings; return what takes it up, and cannot fail.
@@ -83,9 +87,11 @@ class Processing:
         retention = retention_of(settings, self.resources, self.retention.clock)
         policy = closing_policy_of(settings)
         take_up_lanes = self.lanes.prepared(settings)
+        take_up_shadow = shadow_prepared(self.shadow, self.resources, settings, requests.config)
 
         def take_up() -> None:
             self.dispatcher.take(rules)
+            take_up_shadow()
             before, self.prior_fetchers = self.prior_fetchers, fetchers
             for fetcher in before:
                 fetcher.stop()
@@ -104,6 +110,7 @@ class Processing:
         """Begin no analysis, and nothing further to any destination, whatever the settings say."""
         self.scheduler.remove("settings")
         self.scheduler.remove("analyse")
+        self.scheduler.remove("shadow")
         self.lanes.stop()
         self.scheduler.remove("house")
         self.consistency.stop()
@@ -149,6 +156,15 @@ def start_processing(
         dispatcher.expect(series)
         scheduler.wake("analyse")
 
+    shadow = ShadowJob(
+        resources,
+        engine,
+        is_idle=lambda: dispatcher.is_idle,
+        executor=partial(scheduler.once, "shadow-stop"),
+        wake=partial(scheduler.wake, "shadow"),
+    )
+    shadow_prepared(shadow, resources, settings, requests.config)()
+    dispatcher.make_way = shadow.make_way
     processing = Processing(
         resources=resources,
         scheduler=scheduler,
@@ -165,6 +181,7 @@ def start_processing(
         retention=retention_of(settings, resources, ConfirmedClock(resources.clock)),
         consistency=ConsistencyMonitor(resources),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
+        shadow=shadow,
     )
     resources.health.workers = processing.dispatcher.loads
     _schedule(processing, settings)
@@ -201,6 +218,7 @@ def _schedule(processing: Processing, settings: Settings) -> None:
     )
     every(check_seconds, "wishes", wishes, lane="close")
     every(check_seconds, "analyse", processing.dispatcher.dispatch)
+    every(SHADOW_SECONDS, "shadow", processing.shadow.run_once, lane="analyse")
     every(TEND_SECONDS, "engine", processing.engine.tend)
     every(MAINTENANCE_SECONDS, "house", maintain)
     every(WAITS_SECONDS, "waits", partial(log_waits, resources))

@@ -1,13 +1,13 @@
-"""Tables of what watches the node and its scanners: self-tests, equipment, drift."""
+"""Tables of what watches the node, scanners and models: self-tests, equipment, drift, shadow."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.database.columns import Uid, Words, word
+from storage.database.columns import Digest, Uid, Words, word
 from storage.database.schema import Base
 from storage.states import SelfTestState
 
@@ -159,3 +159,47 @@ class DriftBaseline(Base):
     after_id: Mapped[int]
     at: Mapped[datetime]
     by: Mapped[str] = mapped_column(Words)
+
+
+class ShadowResult(Base):
+    """Figures that a second model found in a series, beside those of a result; never delivered.
+
+    Attributes
+    ----------
+    result_key
+        The result that it is compared with, by another model from the same images.
+    model, manifest_sha256
+        Name and version of the second model, and SHA-256 of its manifest.
+    software
+        Version of the program that found them.
+    score
+        None where it found nothing.
+    opacities_ml, lungs_ml
+        Volumes of all opacities, reported or not, and of the lungs.
+    opacities_of_result_ml, lungs_of_result_ml
+        Those of the result; None where what was kept of its analysis could not be read.
+    seconds
+        How long the analysis took.
+    reason
+        Why there is no score; else empty.
+    """
+
+    __tablename__ = "shadow_result"
+    __table_args__ = (UniqueConstraint("result_key", "manifest_sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    result_key: Mapped[str] = mapped_column(ForeignKey("result.key"))
+    series_instance_uid: Mapped[str] = mapped_column(
+        ForeignKey("series.series_instance_uid"), index=True
+    )
+    at: Mapped[datetime]
+    model: Mapped[str] = mapped_column(Words)
+    manifest_sha256: Mapped[str] = mapped_column(Digest, index=True)
+    software: Mapped[str] = mapped_column(Words, default="")
+    score: Mapped[float | None] = mapped_column(default=None)
+    opacities_ml: Mapped[float | None] = mapped_column(default=None)
+    lungs_ml: Mapped[float | None] = mapped_column(default=None)
+    opacities_of_result_ml: Mapped[float | None] = mapped_column(default=None)
+    lungs_of_result_ml: Mapped[float | None] = mapped_column(default=None)
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    reason: Mapped[str] = mapped_column(Words, default="")

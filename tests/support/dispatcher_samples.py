@@ -115,6 +115,7 @@ class Workers:
         self.avoided: list[frozenset[str]] = []
         self.ended: list[Job] = []
         self.taken_back: list[Job] = []
+        self.told: list[tuple[Job, Any, str]] = []
         self.faults: list[tuple[str, str]] = []
         self.away_for_notices = False
 
@@ -150,6 +151,9 @@ class Workers:
 
     def take_back(self, task: Job) -> None:
         self.taken_back.append(task)
+
+    def tell(self, task: Job, function: Callable[[str], object], word: str) -> None:
+        self.told.append((task, function, word))
 
     def record_success(self, worker: str) -> None:
         pass

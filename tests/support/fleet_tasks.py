@@ -1,6 +1,7 @@
 """Light tasks for the workers of a fleet."""
 
 import os
+import queue
 import resource
 import threading
 from collections.abc import Callable
@@ -97,3 +98,16 @@ def hand_over_and_wait(go: Path, hand_over: Callable[[object], None]) -> str:
 def names_of_queues(dask_scheduler: Any) -> list[str]:  # noqa: ANN401  # Dask hands its scheduler in
     """Names of the queues that the scheduler has."""
     return sorted(dask_scheduler.extensions["queues"].queues)
+
+
+_words: queue.Queue[str] = queue.Queue()
+
+
+def take_word(word: str) -> None:
+    """Note a word, in the process of a worker."""
+    _words.put(word)
+
+
+def wait_for_word() -> str:
+    """Wait until this process has been told a word."""
+    return _words.get(timeout=60)

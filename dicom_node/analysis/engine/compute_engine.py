@@ -189,6 +189,16 @@ class ComputeEngine:
         if task.started_at is None:
             _cut(task, Cut.STRANDED)
 
+    def tell(self, task: Task[Any], function: Callable[[str], object], word: str) -> None:
+        """Have the worker that has begun a task call a function beside it, at once.
+
+        Nothing follows where none has, or the worker is lost.
+        """
+        with self._lock:
+            connection, address = self._connection, task.address
+        if connection is not None and address:
+            connection.tell_worker(address, function, word)
+
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""
         self._pool.record_success(worker)

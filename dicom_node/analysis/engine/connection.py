@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,6 +142,11 @@ class Connection:
                 on_error="return",
                 stimulus_id=f"dicom-node-{time.time()}",
             )
+
+    def tell_worker(self, address: str, function: Callable[[str], object], word: str) -> None:
+        """Call a function in a worker, beside the task that it has."""
+        with contextlib.suppress(Exception):  # it is lost, or will not hear: so is the task
+            self.client.run(function, word, workers=[address], wait=False, on_error="ignore")
 
     def close(self) -> None:
         """End the connection, and an embedded cluster with it; leave a fleet alone."""

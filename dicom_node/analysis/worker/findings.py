@@ -28,9 +28,10 @@ if TYPE_CHECKING:  # torch is imported by workers only
 
     from pipeline.series.image_rules import SelectionRules
     from pipeline.series.selection import Selection
-    from pipeline.types import Analysis, CtSeries
+    from pipeline.types import Analysis, CtSeries, LungMask
 
     Choose = Callable[[Sequence[Dataset], SelectionRules], Selection]
+    KnownLungs = Callable[[CtSeries], LungMask | None]
 
 
 KEPT_SECONDS = 120.0  #: longer than a proof waits, shorter than anybody minds
@@ -123,8 +124,17 @@ def findings_of(request: ImagesRequest, progress: Progress) -> Findings:
     return _AHEAD.take(request) or find_in(request, progress)
 
 
-def find_in(request: ImagesRequest, progress: Progress = lambda stage, share: None) -> Findings:
+def find_in(
+    request: ImagesRequest,
+    progress: Progress = lambda stage, share: None,
+    known: KnownLungs = lambda series: None,
+) -> Findings:
     """Read, select and analyse the images of one series.
+
+    Parameters
+    ----------
+    known
+        Gives the lungs that the same network has found in them before; None where it has not.
 
     Raises
     ------
@@ -139,7 +149,7 @@ def find_in(request: ImagesRequest, progress: Progress = lambda stage, share: No
     """
     watch = Stopwatch(progress)
     series = read_series(request, eligible, watch)
-    undecided = _found(request, series, progress)
+    undecided = _found(request, series, progress, known(series))
     watch.lap("analyse")
     return Findings(series=series, undecided=undecided, seconds=watch.laps)
 
@@ -160,14 +170,16 @@ def read_series(request: ImagesRequest, choose: Choose, watch: Stopwatch) -> CtS
     return series
 
 
-def _found(request: ImagesRequest, series: CtSeries, progress: Progress) -> Analysis:
+def _found(
+    request: ImagesRequest, series: CtSeries, progress: Progress, lungs: LungMask | None
+) -> Analysis:
     from pipeline.analyse import find
     from pipeline.model.memory import first_that_fits
 
     def on(device: Device, slices_at_once: int) -> Analysis:
         models = load_models(replace(request, device=device))
         models = replace(models, slices_at_once=slices_at_once)
-        return find(series, models, request.options, progress, utc_now)
+        return find(series, models, request.options, progress, utc_now, lungs)
 
     attempts = frugality(request.device, request.attempt)
     undecided = first_that_fits(

@@ -335,6 +335,55 @@ class EndsSeen:
     outside: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRequest:
+    """A series to be analysed by a second model, beside a result that has left.
+
+    Attributes
+    ----------
+    images
+        With the second model.
+    first
+        The model in use.
+    kept
+        File of the analysis of the result (`pipeline.analysis_file`).
+    task
+        Names this very task, to stop it.
+    """
+
+    series_instance_uid: str
+    images: ImagesRequest
+    first: ModelReference
+    kept: Path
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """What a second model found; attributes as in `storage.database.watch_tables.ShadowResult`.
+
+    Attributes
+    ----------
+    reused_lungs
+        Whether the lungs were those of the result, as both models have the same network for them.
+    """
+
+    score: float
+    opacities_ml: float
+    lungs_ml: float
+    opacities_of_result_ml: float | None
+    lungs_of_result_ml: float | None
+    software: str
+    seconds: float
+    reused_lungs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A task made way for another before its end."""
+
+
 AnalysisResult = Analysed | Unsuitable | Unchanged
-TaskResult = AnalysisResult | EncodedObject | Answered | EndsSeen | FoundAhead
-"""Of an analysis, a notice, the reading of documents, or of what precedes the end of a series."""
+TaskResult = AnalysisResult | EncodedObject | Answered | EndsSeen | FoundAhead | Shadowed | Stopped
+"""Of an analysis, a notice, the reading of documents, of what precedes the end of a series, or of
+what follows its results."""

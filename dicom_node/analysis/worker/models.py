@@ -21,7 +21,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def load_models(wanted: AnalysisConfig | ImagesRequest) -> Models:
-    """Load the networks, once for each process."""
+    """Load the networks, once for each process: those of the model in use, and of a second one."""
     folder = folder_of(wanted.model)
     return _models(folder, wanted.device, wanted.threads or os.cpu_count() or 1)
 
@@ -40,7 +40,7 @@ def folder_of(model: ModelReference) -> Path:
     return installed_model(f"{model.name} {model.version}", model.sha256, [model.folder, *places])
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _models(folder: Path, device: Device, threads: int) -> Models:
     import torch
 

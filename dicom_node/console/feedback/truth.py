@@ -36,6 +36,7 @@ class Labelled:
     scanner: str = ""
     kernel: str = ""
     by_diagnosis: bool = False
+    series_instance_uid: str = ""
 
 
 def labelled(
@@ -90,6 +91,7 @@ def _labelled(result: AssessedResult, *, is_positive: bool, by_diagnosis: bool) 
         scanner=result.scanner,
         kernel=result.kernel,
         by_diagnosis=by_diagnosis,
+        series_instance_uid=result.series_instance_uid,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydicom import Dataset
 
-from pipeline.analyse import analyse
+from pipeline.analyse import analyse, find
 from pipeline.errors import UnsuitableSeries
 from pipeline.lobar_extent import Fissure
 from pipeline.model.feature_reference import Reference
@@ -112,6 +112,20 @@ def test_the_sites_threshold_is_named_so(analysis: Analysis) -> None:
     called = analysis.classification
 
     assert (called.threshold, called.operating_point, called.positive) == (0.0, "site", True)
+
+
+def test_lungs_that_are_known_are_not_looked_for_again(
+    analysis: Analysis, series: CtSeries, models: Models
+) -> None:
+    steps: list[str] = []
+    found = find(series, models, ANYHOW, lambda step, _: steps.append(step), lungs=analysis.lungs)
+
+    assert "lungs" not in steps
+    assert found.classification.score == analysis.classification.score
+    np.testing.assert_array_equal(found.lungs.labels, analysis.lungs.labels)
+    assert [lesion.volume_ml for lesion in found.lesions] == [
+        lesion.volume_ml for lesion in analysis.lesions
+    ]
 
 
 def test_results_lie_on_the_grid_of_the_series(analysis: Analysis, series: CtSeries) -> None:

@@ -72,6 +72,20 @@ def expect(node: AnalysisDispatcher, series: OpenSeries) -> None:
     node.dispatch()
 
 
+def test_a_series_that_was_closed_meanwhile_is_not_begun_ahead_any_more(
+    resources: Resources,
+) -> None:
+    workers = Workers(RESULT)
+    node = dispatcher(resources, workers)
+    node.expect(arrive(resources, "2.25.11"))
+    close_all(resources)
+
+    node.dispatch()
+    node.dispatch()
+
+    assert len(workers.requests) == 1
+
+
 def test_the_closed_series_goes_to_the_worker_that_has_begun_with_it(resources: Resources) -> None:
     workers = Workers(Job(FOUND), RESULT, fit=frozenset({"one", "two"}))
     node = dispatcher(resources, workers)

@@ -20,7 +20,15 @@ from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.errors import EngineLost
 from dicom_node.health import Health
 from tests.support.fleet import tend_until
-from tests.support.fleet_tasks import fail, hand_over_and_wait, hang, names_of_queues, prove
+from tests.support.fleet_tasks import (
+    fail,
+    hand_over_and_wait,
+    hang,
+    names_of_queues,
+    prove,
+    take_word,
+    wait_for_word,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +56,16 @@ def test_a_task_runs_in_another_process_with_its_surroundings(embedded: ComputeE
     tend_until(embedded, lambda: embedded.slots == 1)
     assert embedded.submit(os.getpid).result(60) != os.getpid()
     assert embedded.submit(surroundings).result(60) == ("1", "PASSIVE")
+
+
+def test_a_worker_is_told_a_word_beside_its_task(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    task = embedded.submit(wait_for_word)
+    tend_until(embedded, lambda: task.started_at is not None)
+
+    embedded.tell(task, take_word, "enough")
+
+    assert task.result(60) == "enough"
 
 
 def began_with() -> dict[str, str]:

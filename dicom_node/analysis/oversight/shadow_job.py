@@ -1,0 +1,284 @@
+"""Have workers analyse series by a second model once their results have left; keep its figures.
+
+Nothing is encoded, delivered or waited for. It is done while no series waits for an analysis, one
+series at a time, the latest first, and makes way as soon as there is anything else to do.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from dicom_node.analysis.consequences import reason_of
+from dicom_node.analysis.result_rows import KEPT
+from dicom_node.analysis.worker.messages import (
+    AnalysisConfig,
+    ModelReference,
+    Shadowed,
+    ShadowRequest,
+    SourceFile,
+    Stopped,
+    TaskResult,
+    Unsuitable,
+    images_request,
+)
+from dicom_node.analysis.worker.shadow_task import find_in_shadow, stop
+from dicom_node.analysis.workers import AnalysisTask, Executor, Workers
+from dicom_node.errors import EngineAway, NoWorker
+from dicom_node.logs import log
+from dicom_node.resources import Resources
+from pipeline.errors import ModelError
+from storage.files.folder_fault import folder_fault
+from storage.results.shadow import NewShadow, ShadowSeries, enter_shadow, next_for_shadow
+
+PART = "shadow"  #: in the condition of the node
+PRIORITY = -3  #: below what is begun ahead of its closing
+BACKLOG = timedelta(days=7)  #: results that are older are passed over
+MOST_TRIES = 2  #: of a series at which a worker fails; then its reason is kept
+STOP_SECONDS = 15.0  #: for one step; the worker of a task that takes longer is restarted
+REST_SECONDS = 600.0  #: before a model that could not be used is tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRules:
+    """What the settings say of a second model.
+
+    Attributes
+    ----------
+    config
+        With the second model.
+    first
+        The model in use.
+    task_timeout_seconds
+        As of any analysis.
+    """
+
+    config: AnalysisConfig
+    first: ModelReference
+    task_timeout_seconds: float
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Running:
+    """The analysis that is under way.
+
+    Attributes
+    ----------
+    stopped_at
+        When it was told to end, on the monotonic clock; None before.
+    timeout_seconds
+        After which it hangs.
+    is_cut
+        Whether its worker was restarted.
+    ended
+        Set when it has come to its end.
+    """
+
+    series: ShadowSeries
+    model: ModelReference
+    token: str
+    task: AnalysisTask
+    timeout_seconds: float
+    stopped_at: float | None = None
+    is_cut: bool = False
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class ShadowJob:
+    """Job of the node that has a second model analyse what the first has delivered.
+
+    It begins without a second model; `take` gives it one. `run_once` and `make_way` are for the
+    thread that hands out analyses.
+
+    Parameters
+    ----------
+    is_idle
+        Tells whether no series is with a worker, or waits for one.
+    executor
+        Runs what may have to wait for a worker.
+    wake
+        Called when an analysis has ended.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        workers: Workers,
+        *,
+        is_idle: Callable[[], bool],
+        executor: Executor,
+        wake: Callable[[], None],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resources, self._workers = resources, workers
+        self.rules: ShadowRules | None = None
+        self._is_idle, self._executor, self._wake = is_idle, executor, wake
+        self._steady = steady
+        self._running: _Running | None = None
+        self._faults: Counter[str] = Counter()  #: by key of the result
+        self._rests_until = 0.0
+
+    def take(self, rules: ShadowRules | None, fault: str = "") -> None:
+        """Go by other settings from now on; what runs by those before is stopped.
+
+        Parameters
+        ----------
+        fault
+            Why there is no second model though one is named.
+        """
+        if fault:
+            self._resources.health.fault(PART, fault)
+        elif rules != self.rules or rules is None:
+            self._resources.health.well(PART)
+        if rules != self.rules:
+            self.rules, self._rests_until = rules, 0.0
+            self._faults.clear()
+            self.make_way()
+
+    def run_once(self) -> None:
+        """Enter what has ended, end what hangs, and begin with the next series."""
+        self._settle()
+        self._end_if_hanging()
+        rules = self.rules
+        if rules is None or self._running is not None or not self._is_idle():
+            return
+        if self._steady() < self._rests_until or folder_fault(self._resources.folder.root):
+            return
+        since = self._resources.clock() - BACKLOG
+        with self._resources.sessions.reading() as session:
+            series = next_for_shadow(session, rules.config.model.sha256, since)
+        if series is not None:
+            self._begin(series, rules)
+
+    def make_way(self) -> None:
+        """Have the analysis that runs end, as somebody waits for its worker."""
+        running = self._running
+        if running is None or running.stopped_at is not None:
+            return
+        running.stopped_at = self._steady()
+        if running.task.started_at is None:
+            self._workers.take_back(running.task)
+        else:
+            self._executor(lambda: self._workers.tell(running.task, stop, running.token))
+
+    def _begin(self, series: ShadowSeries, rules: ShadowRules) -> None:
+        token, folder = uuid.uuid4().hex, self._resources.folder
+        files = tuple(
+            SourceFile(
+                path=folder.locate(one.path),
+                sop_instance_uid=one.sop_instance_uid,
+                digest=one.digest,
+            )
+            for one in series.instances
+        )
+        request = ShadowRequest(
+            series_instance_uid=series.series_instance_uid,
+            images=images_request(files, rules.config, attempt=self._faults[series.result_key] + 1),
+            first=rules.first,
+            kept=folder.locate(series.folder) / KEPT,
+            task=token,
+        )
+        try:
+            task = self._workers.submit(
+                find_in_shadow, request, priority=PRIORITY, avoid=frozenset()
+            )
+        except NoWorker:
+            return
+        running = self._running = _Running(
+            series=series,
+            model=rules.config.model,
+            token=token,
+            task=task,
+            timeout_seconds=rules.task_timeout_seconds,
+        )
+
+        def ended(_: AnalysisTask) -> None:
+            running.ended.set()
+            self._wake()
+
+        task.when_done(ended)
+
+    def _end_if_hanging(self) -> None:
+        """Restart the worker of a task that takes too long, or does not make way."""
+        running, now = self._running, self._steady()
+        if running is None or running.is_cut or running.task.started_at is None:
+            return
+        has_stayed = running.stopped_at is not None and now - running.stopped_at > STOP_SECONDS
+        if has_stayed or now - running.task.started_at > running.timeout_seconds:
+            running.is_cut = True
+            uid = running.series.series_instance_uid
+            log.error("worker_restarted", series_uid=uid, worker=running.task.worker)
+            self._workers.end(running.task)
+
+    def _settle(self) -> None:
+        """Enter what the second model has found; if that cannot be written, the next time."""
+        running = self._running
+        if running is None or not running.ended.is_set():
+            return
+        self._enter(running)
+        self._running = None
+
+    def _enter(self, running: _Running) -> None:
+        uid = running.series.series_instance_uid
+        model = f"{running.model.name} {running.model.version}"
+        new = NewShadow(model=model, manifest_sha256=running.model.sha256)
+        try:
+            outcome = running.task.result()
+        except EngineAway:
+            log.debug("shadow_stopped", series_uid=uid)
+        except ModelError as fault:  # not of the series: nothing can be compared meanwhile
+            self._rests_until = self._steady() + REST_SECONDS
+            if self._resources.health.fault(PART, f"the second model cannot be used: {fault}"):
+                log.warning("shadow_failed", series_uid=uid, reason=str(fault))
+        except Exception as fault:  # noqa: BLE001  # border: a series has nothing to do with it
+            self._enter_fault(running, new, reason_of(fault))
+        else:
+            self._enter_outcome(running, new, outcome)
+
+    def _enter_outcome(self, running: _Running, new: NewShadow, outcome: TaskResult) -> None:
+        uid = running.series.series_instance_uid
+        match outcome:
+            case Shadowed() as found:
+                self._resources.health.well(PART)
+                self._keep(running, replace(new, **_figures(found)))
+                log.info("shadow_finished", series_uid=uid, seconds={"shadow": found.seconds})
+            case Unsuitable() as unsuitable:
+                self._give_up(running, new, f"{unsuitable.code}: {unsuitable.text}")
+            case Stopped():
+                log.debug("shadow_stopped", series_uid=uid)
+
+    def _enter_fault(self, running: _Running, new: NewShadow, reason: str) -> None:
+        """Count a failure; after `MOST_TRIES` the series is given up, and the reason kept.
+
+        It is none where the worker was restarted as the task did not make way, or the storage
+        folder is away.
+        """
+        if running.stopped_at is not None or folder_fault(self._resources.folder.root):
+            log.debug("shadow_stopped", series_uid=running.series.series_instance_uid)
+            return
+        key = running.series.result_key
+        self._faults[key] += 1
+        if self._faults[key] >= MOST_TRIES:
+            self._give_up(running, new, reason)
+
+    def _give_up(self, running: _Running, new: NewShadow, reason: str) -> None:
+        uid = running.series.series_instance_uid
+        log.warning("shadow_failed", series_uid=uid, reason=reason)
+        self._keep(running, replace(new, reason=reason))
+
+    def _keep(self, running: _Running, new: NewShadow) -> None:
+        with self._resources.sessions.begin() as session:
+            enter_shadow(session, running.series, new, self._resources.clock())
+        self._faults.pop(running.series.result_key, None)
+
+
+def _figures(found: Shadowed) -> dict[str, Any]:
+    figures = asdict(found)
+    del figures["reused_lungs"]
+    return figures
