@@ -159,6 +159,19 @@ AT_START: Mapping[str, frozenset[str]] = {
     "audit": frozenset({"syslog", "protocol"}),
     "monitoring": frozenset({"port", "bind", "certificate", "key"}),
     "notify": frozenset({"recipients_file", "backlog_minutes", "gap_minutes", "again_hours"}),
+    "worklist": frozenset(
+        {
+            "manager",
+            "workitem_code",
+            "station_name",
+            "claim",
+            "maximum_claimed",
+            "give_up_hours",
+            "archive",
+            "tls",
+            "check_every_seconds",
+        }
+    ),
 }
 """Keys that count from the next start on, by section: of the node, or of the console."""
 

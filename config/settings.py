@@ -39,6 +39,7 @@ from config.value_types import (
     Section,
     Threshold,
 )
+from config.worklist import WorklistSettings
 
 
 class StorageSettings(Section):
@@ -540,6 +541,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     shadow: ShadowSettings = ShadowSettings()
     notify: NotifySettings = NotifySettings()
+    worklist: WorklistSettings = WorklistSettings()
     destinations: tuple[AnyDestination, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from config.secret import DATABASE_URL
 
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
+MAX_SHORT = 16  #: characters, DICOM PS3.5 6.2, value representation SH
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
 RECEIVER_NAME = "[A-Za-z0-9][A-Za-z0-9-]{0,31}"  #: names files, and a row of the database
@@ -89,6 +90,32 @@ def _listener(text: str) -> str:
     if not (host and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
         raise ValueError("an AE title with host and port, as in CT1@ct1.example.org:104")
     return f"{_ae_title(title.strip())}@{where.strip()}"
+
+
+def _optional_listener(text: str) -> str:
+    """Check ``TITLE@host:port``, or nothing."""
+    return _listener(text) if text else text
+
+
+def _coded_workitem(text: str) -> str:
+    """Check ``VALUE^SCHEME`` (DICOM PS3.3 8: Code Value, Coding Scheme Designator), or nothing."""
+    value, hat, scheme = text.partition("^")
+    if text and not (hat and _is_short(value) and _is_short(scheme)):
+        raise ValueError("nothing, or code value and coding scheme, as in 110005^DCM")
+    return text
+
+
+def _station_name(text: str) -> str:
+    """Check a code value (DICOM PS3.3 8.1), or nothing."""
+    if text and not _is_short(text):
+        raise ValueError(f"nothing, or a code value of at most {MAX_SHORT} ASCII characters")
+    return text
+
+
+def _is_short(text: str) -> bool:
+    """Tell whether text is a Short String in ASCII (DICOM PS3.5 6.2), with no wild card."""
+    allowed = all(" " < character <= "~" and character not in "\\^*?" for character in text)
+    return 1 <= len(text) <= MAX_SHORT and allowed
 
 
 def _server(text: str) -> str:
@@ -278,6 +305,9 @@ Callers = Annotated[tuple[Annotated[str, AfterValidator(_caller)], ...], BeforeV
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_parts)
 ]
+OptionalListener = Annotated[str, AfterValidator(_optional_listener)]
+CodedWorkitem = Annotated[str, AfterValidator(_coded_workitem)]
+StationName = Annotated[str, AfterValidator(_station_name)]
 Server = Annotated[str, AfterValidator(_required_server)]
 Application = Annotated[str, Field(max_length=64), AfterValidator(_application)]
 OptionalServer = Annotated[str, AfterValidator(_server)]

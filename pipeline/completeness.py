@@ -7,7 +7,14 @@ from dataclasses import replace
 from pipeline.reasons import ClosedBy
 from pipeline.types import Completeness, CtSeries
 
-PROVING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY, ClosedBy.ARCHIVE_COUNT})
+PROVING = frozenset(
+    {
+        ClosedBy.PROCEDURE_STEP,
+        ClosedBy.WORK_ITEM,
+        ClosedBy.AVAILABILITY,
+        ClosedBy.ARCHIVE_COUNT,
+    }
+)
 """Proofs by others than the images themselves: with them nothing is missing."""
 
 

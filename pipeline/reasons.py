@@ -350,6 +350,7 @@ class ClosedBy(_Code):
         "procedure-step",
         "Complete: the scanner ended the procedure and named these images.",
     )
+    WORK_ITEM = ("work-item", "Complete: the worklist named these images as its input.")
     AVAILABILITY = ("availability", "Complete: an archive named these images as available.")
     ARCHIVE_COUNT = ("archive-count", "Complete: an archive counted as many images, twice.")
     ANNOUNCED = ("announced-count", "Read when the announced images were here.")
@@ -360,5 +361,5 @@ class ClosedBy(_Code):
     QUIET = ("quiet", "Read when no image had come for a while.")
     LACKING = (
         "lacking",
-        "Incomplete: the scanner or an archive told of images that have not come.",
+        "Incomplete: the scanner, the worklist or an archive told of images that have not come.",
     )

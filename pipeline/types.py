@@ -25,7 +25,7 @@ from pipeline.low_attenuation import LowAttenuation
 class Completeness(StrEnum):
     """Certainty that every slice of the series has arrived."""
 
-    PROVED = "complete, proved"  #: no gap, and the scanner or an archive told as many
+    PROVED = "complete, proved"  #: no gap, and somebody else told as many
     QUIET = "complete as far as known"  #: no gap, and nothing arrived for the quiet time
     INCOMPLETE = "incomplete"  #: slices are missing; where is stated
 

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from storage.database.schema import Base, Delivery, Quarantine, Result, Series
 from storage.database.self_test_series import of_patients
 from storage.delivery.pauses import pauses
+from storage.delivery.work_items import count_open
 from storage.results.answers import answer_counts
 from storage.results.drift import open_findings_by_action
 from storage.results.self_tests import SelfTestRun, latest_passed, latest_self_tests
-from storage.states import DeliveryState, SeriesState
+from storage.states import DeliveryState, SeriesState, WorkItemState
 
 LATEST = timedelta(days=1)  #: in which decisions are counted
 ANSWERS = timedelta(days=30)  #: in which answers of readers are counted
@@ -56,6 +57,8 @@ class Standing:
         Changes that nobody has accepted, by what is done meanwhile.
     self_test, self_test_passed
         The latest self-test that has passed or failed, and the latest that has passed.
+    work_items
+        Those of the worklist manager that are this node's and have not ended, by state.
     """
 
     series: Mapping[SeriesState, int]
@@ -71,6 +74,7 @@ class Standing:
     self_test: SelfTestRun | None = None
     self_test_passed: SelfTestRun | None = None
     drift: Mapping[str, int] = field(default_factory=dict)
+    work_items: Mapping[WorkItemState, int] = field(default_factory=dict)
 
 
 def standing(session: Session, destinations: Sequence[str], now: datetime) -> Standing:
@@ -112,6 +116,7 @@ def standing(session: Session, destinations: Sequence[str], now: datetime) -> St
         self_test=next(iter(latest_self_tests(session, 1)), None),
         self_test_passed=latest_passed(session),
         drift=open_findings_by_action(session),
+        work_items=count_open(session),
     )
 
 

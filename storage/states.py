@@ -1,4 +1,4 @@
-"""States of series, deliveries, commitment requests and prior searches, and their transitions."""
+"""States of series, deliveries, commitment requests, prior searches and work items; transitions."""
 
 from __future__ import annotations
 
@@ -59,6 +59,18 @@ class SelfTestState(StrEnum):
     CANCELED = "canceled"  #: the node was stopped meanwhile
 
 
+class WorkItemState(StrEnum):
+    """State of a work item (Unified Procedure Step) that this node performs, or wants to."""
+
+    CLAIMING = "claiming"  #: our Transaction UID is kept; the manager has not said that it is ours
+    CLAIMED = "claimed"  #: IN PROGRESS by us: its series are awaited, analysed, delivered
+    COMPLETING = "completing"  #: its results have arrived; the manager is to be told
+    CANCELING = "canceling"  #: it is given up, reason recorded; the manager is to be told
+    COMPLETED = "completed"  #: the manager has it as COMPLETED
+    CANCELED = "canceled"  #: the manager has it as CANCELED; reason recorded
+    LOST = "lost"  #: it is another's, or the manager has ended or forgotten it; reason recorded
+
+
 class Rerun(StrEnum):
     """Rerun that an operator requests of a series that has ended."""
 
@@ -68,6 +80,7 @@ class Rerun(StrEnum):
 
 S = SeriesState
 D = DeliveryState
+W = WorkItemState
 
 #: A late instance leads to RECEIVING; out of ANALYSING only on leaving it (`Series.reopened`).
 #: STABLE after an end: an operator requested a rerun. ENCODED after FAILED or DELIVERED: an
@@ -108,3 +121,17 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyT
 #: Deliveries that are still to be made, or to be confirmed.
 UNDER_WAY = frozenset({D.PENDING, D.SENDING, D.UNCOMMITTED})
 ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that have ended well
+
+#: A claim whose answer was lost is repeated with the same Transaction UID. What is decided stays
+#: so: an end that the manager does not take is tried again.
+WORK_ITEM_STEPS: Mapping[WorkItemState, frozenset[WorkItemState]] = MappingProxyType(
+    {
+        W.CLAIMING: frozenset({W.CLAIMED, W.LOST}),
+        W.CLAIMED: frozenset({W.COMPLETING, W.CANCELING, W.LOST}),
+        W.COMPLETING: frozenset({W.COMPLETED, W.LOST}),
+        W.CANCELING: frozenset({W.CANCELED, W.LOST}),
+        W.COMPLETED: frozenset(),
+        W.CANCELED: frozenset(),
+        W.LOST: frozenset(),
+    }
+)

@@ -9,6 +9,7 @@ from dicom_node.assembly.security import credentials_of
 from dicom_node.delivery.stow_sender import secret
 from dicom_node.network.association import Peer
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
+from dicom_node.network.sop_classes import NOTIFICATION_CLASSES, WORKLIST_EVENT
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
@@ -49,7 +50,10 @@ def receiver_of(settings: Settings) -> Receiver:
             silent_seconds=node.network_timeout_seconds,
         ),
         sop_classes=_sop_classes(settings),
-        notifications=settings.closing.notifications,
+        notified=(
+            *(NOTIFICATION_CLASSES if settings.closing.notifications else ()),
+            *((WORKLIST_EVENT,) if settings.worklist.manager else ()),
+        ),
     )
 
 

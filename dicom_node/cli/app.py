@@ -41,6 +41,7 @@ from dicom_node.cli.maintenance import (
     stored_data,
     support,
     upgrade,
+    workitems,
 )
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
 from dicom_node.cli.research import compare, evaluate, localise, model, stability, train
@@ -83,6 +84,7 @@ app.add_typer(selftest.app)
 app.add_typer(commission.app)
 app.add_typer(drift.app, name="drift")
 app.add_typer(shadow.app)
+app.add_typer(workitems.app)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ Not every proof is worth the same, for each can be wrong in its own way:
 
 * The scanner ends its procedure step and names the images (MPPS). It alone knows what is still to
   come; what it names and what is here must be the same.
+* The worklist manager names the images of a work item that is ready. They are its whole input: what
+  may still be made besides is none of its.
 * An archive names images as available, or counts as many as are here. It knows what it has, not
   what is still to come; so the slices must also leave the lungs at both ends, and it must have
   said so when fewer were here: the archive had the whole series before this node had it. While
@@ -14,8 +16,8 @@ Not every proof is worth the same, for each can be wrong in its own way:
   come. Both are weaker ones: nothing must have come for a while, and every association that
   sent the series must have ended.
 
-Where somebody knows of more images than are here, only the scanner's word or the quiet time closes
-the series; where scanner or archive told of them, it is then said to lack some.
+Where somebody knows of more images than are here, only the word of scanner or worklist, or the
+quiet time, closes the series; where scanner or archive told of them, it is then said to lack some.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from enum import Enum, auto
 from pipeline.reasons import ClosedBy
 
 SETTLED_SECONDS = 1.0  #: without an instance, before any proof is looked at
-NAMING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY})
+NAMING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.WORK_ITEM, ClosedBy.AVAILABILITY})
+DECIDING = (ClosedBy.PROCEDURE_STEP, ClosedBy.WORK_ITEM)
+"""Proofs that hold whatever others know of; the strongest first."""
 BY_ARCHIVE = frozenset({ClosedBy.AVAILABILITY, ClosedBy.ARCHIVE_COUNT})
 """Proofs that are weaker ones while the study may go on."""
 PATIENCE = frozenset({ClosedBy.QUIET, ClosedBy.LACKING})
@@ -51,7 +55,7 @@ class Named:
     Attributes
     ----------
     by
-        `ClosedBy.PROCEDURE_STEP` or `ClosedBy.AVAILABILITY`.
+        One of `NAMING`.
     final
         The step is completed, or the instances are available: what is named is all of it.
     was_told_before
@@ -199,8 +203,7 @@ def is_weaker(proof: ClosedBy, evidence: SeriesEvidence) -> bool:
 
 def _proofs(evidence: SeriesEvidence) -> Iterator[ClosedBy]:
     agree = _naming(evidence, evidence.instances)
-    if ClosedBy.PROCEDURE_STEP in agree:
-        yield ClosedBy.PROCEDURE_STEP
+    yield from (proof for proof in DECIDING if proof in agree)
     if _more_is_known(evidence):
         return
     shown = evidence.is_regular and evidence.ends is Ends.OUTSIDE

@@ -47,6 +47,7 @@ MAXIMUM_HELD = 200_000  #: instances of open series that are remembered: of five
 MAXIMUM_NAMED = 200_000  #: instances as they are named that are remembered
 KINDS: Mapping[NotificationKind, ClosedBy] = {
     NotificationKind.PROCEDURE_STEP: ClosedBy.PROCEDURE_STEP,
+    NotificationKind.WORK_ITEM: ClosedBy.WORK_ITEM,
     NotificationKind.AVAILABILITY: ClosedBy.AVAILABILITY,
 }
 FINAL = frozenset({NotificationState.COMPLETED, NotificationState.AVAILABLE})

@@ -29,6 +29,9 @@ from dicom_node.network.sop_classes import (
     STUDY_ROOT_FIND,
     STUDY_ROOT_MOVE,
     VERIFICATION,
+    WORKLIST_EVENT,
+    WORKLIST_PULL,
+    WORKLIST_WATCH,
 )
 from pipeline.encode.bundle import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pipeline.encode.conformance import iod
@@ -71,7 +74,14 @@ def _overview() -> str:
     commitment = (UID(STORAGE_COMMITMENT).name, f"`{STORAGE_COMMITMENT}`", "yes", "yes")
     notifications = [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in NOTIFICATION_CLASSES]
     queries = [
-        (UID(uid).name, f"`{uid}`", "yes", "no") for uid in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE)
+        (UID(uid).name, f"`{uid}`", "yes", "no")
+        for uid in (
+            STUDY_ROOT_FIND,
+            STUDY_ROOT_MOVE,
+            WORKLIST_PULL,
+            WORKLIST_WATCH,
+            WORKLIST_EVENT,
+        )
     ]
     return _table(
         ("SOP class", "UID", "SCU", "SCP"),

@@ -119,6 +119,17 @@ COUNTED: Sequence[Counted] = (
         labels={"kind": "kind"},
     ),
     Counted(
+        event="workitem_claimed",
+        metric="workitems_claimed",
+        text="Work items of the worklist manager that were claimed.",
+    ),
+    Counted(
+        event="workitem_ended",
+        metric="workitems_ended",
+        text="Work items that have ended: completed, canceled or lost.",
+        labels={"state": "state"},
+    ),
+    Counted(
         event="series_closed",
         metric="series_closed",
         text="Series that were closed, by the proof that they were complete.",

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dicom_node.health import STANDBY, PartFault
+from storage.delivery.work_items import OPEN
 from storage.errors import StorageError
 from storage.results.self_tests import SelfTestRun
 from storage.standing import NOT_ENDED, WAITING, Standing
@@ -89,6 +90,7 @@ class StateCollector(Collector):
             yield from self._of_series(standing)
             yield from self._of_deliveries(standing)
             yield from self._of_self_test(standing)
+            yield self._of_work_items(standing)
 
     def _read(self) -> Standing | None:
         """Read the database now and then; while somebody else reads, give what there is."""
@@ -188,6 +190,12 @@ class StateCollector(Collector):
             oldest.add_metric((name,), (now - since).total_seconds() if since else 0.0)
             paused.add_metric((name,), float(name in standing.paused))
         yield from (deliveries, oldest, paused)
+
+    def _of_work_items(self, standing: Standing) -> Metric:
+        items = gauge("workitems", "Work items of ours that have not ended.", ["state"])
+        for state in sorted(OPEN):
+            items.add_metric((state.value,), float(standing.work_items.get(state, 0)))
+        return items
 
     def _of_self_test(self, standing: Standing) -> Iterator[Metric]:
         interval = gauge("self_test_interval_seconds", "Between two self-tests; 0 if none is due.")

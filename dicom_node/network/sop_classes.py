@@ -31,6 +31,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
+    UnifiedProcedureStepEvent,
+    UnifiedProcedureStepPull,
+    UnifiedProcedureStepPush,
+    UnifiedProcedureStepWatch,
     Verification,
 )
 
@@ -41,6 +45,10 @@ STORAGE_COMMITMENT = StorageCommitmentPushModel
 PERFORMED_STEP = ModalityPerformedProcedureStep
 INSTANCE_AVAILABILITY = InstanceAvailabilityNotification
 NOTIFICATION_CLASSES = (PERFORMED_STEP, INSTANCE_AVAILABILITY)
+WORK_ITEM = UnifiedProcedureStepPush  #: SOP class of every work item, PS3.4 CC.3.1
+WORKLIST_PULL = UnifiedProcedureStepPull
+WORKLIST_WATCH = UnifiedProcedureStepWatch
+WORKLIST_EVENT = UnifiedProcedureStepEvent
 PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 """For services whose data sets are read here: a deflated one could inflate without end."""
 

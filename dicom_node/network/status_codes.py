@@ -1,9 +1,9 @@
 """Status codes of DIMSE and DICOMweb, under the names of the standard.
 
 General DIMSE codes: PS3.7 Annex C. C-STORE: PS3.4 Table B.2-1. C-FIND and C-MOVE: PS3.4 Tables
-C.4-1 and C.4-2. The Failure Reason (0008,1197) of storage commitment (PS3.3 C.14.1.1) and of
-STOW-RS (PS3.18 Table I.2-2) uses the same numbers for the same meanings. HTTP status codes:
-PS3.18 Table 10.5.3-1.
+C.4-1 and C.4-2. Work items: PS3.4 Annex CC. The Failure Reason (0008,1197) of storage commitment
+(PS3.3 C.14.1.1) and of STOW-RS (PS3.18 Table I.2-2) uses the same numbers for the same meanings.
+HTTP status codes: PS3.18 Table 10.5.3-1.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ DATA_SET_DOES_NOT_MATCH = 0xA900  #: the SOP class, or the study addressed
 WARNING = 0xB000  #: stored, with a remark; the first of its range
 CANNOT_UNDERSTAND = 0xC000
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122  #: of STOW-RS
+
+NO_LONGER_UPDATED = 0xC300  #: of a work item that has ended; PS3.4 Tables CC.2.1-2 and CC.2.6-2
+WRONG_TRANSACTION_UID = 0xC301
+ALREADY_IN_PROGRESS = 0xC302
+NO_SUCH_WORK_ITEM = 0xC307
+WORK_ITEM_WARNINGS = range(0xB300, 0xB400)  #: done, coerced, or in the requested state before
 
 WARNING_RANGE = range(WARNING, CANNOT_UNDERSTAND)
 GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  #: done, with a remark: PS3.7 C.4

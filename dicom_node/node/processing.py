@@ -22,6 +22,7 @@ from dicom_node.assembly.closing import closing_policy_of
 from dicom_node.assembly.maintenance import retention_of
 from dicom_node.assembly.notify import notify_job_of
 from dicom_node.assembly.shadow import prepared as shadow_prepared
+from dicom_node.assembly.worklist import retrievals_of, worklist_job_of
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.closing.series_closer import Observer, SeriesCloser
 from dicom_node.closing.waits_log import log_waits
@@ -34,6 +35,7 @@ from dicom_node.node.delivery_lanes import DeliveryLanes
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
+from dicom_node.worklist.job import WorklistJob
 from storage.files.folder_fault import folder_fault
 from storage.series.lifecycle import OpenSeries
 from storage.series.notifications import forget_old
@@ -44,6 +46,7 @@ WAITS_SECONDS = 4 * 3600.0  #: between two lines of the log about what waiting c
 GRACE_SECONDS = 0.05  #: beyond the time at which a series is to be closed
 SHADOW_SECONDS = 5.0  #: between two looks at what a second model may analyse
 NOTIFY_SECONDS = 15.0  #: between two looks at what is to be told
+WORKLIST_SECONDS = 2.0  #: between two looks at what the worklist manager is to be told
 TEND_SECONDS = 1.0  #: between two looks at the engine and its workers
 
 
@@ -55,6 +58,8 @@ class Processing:
     ----------
     prior_fetchers
         One if an archive is to be asked for prior studies, else none.
+    worklist
+        Performs work items, if there is a manager.
     """
 
     resources: Resources
@@ -67,6 +72,7 @@ class Processing:
     consistency: ConsistencyMonitor
     prior_fetchers: tuple[PriorFetcher, ...]
     shadow: ShadowJob
+    worklist: WorklistJob | None
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """Make what follows from settings; return what takes it up, and cannot fail.
@@ -88,6 +94,7 @@ class Processing:
         policy = closing_policy_of(settings)
         take_up_lanes = self.lanes.prepared(settings)
         take_up_shadow = shadow_prepared(self.shadow, self.resources, settings, requests.config)
+        retrievals = retrievals_of(settings)
 
         def take_up() -> None:
             self.dispatcher.take(rules)
@@ -98,6 +105,8 @@ class Processing:
             self.retention = retention
             self.closer.take(policy)
             take_up_lanes()
+            if self.worklist is not None:
+                self.worklist.take(retrievals)
 
         return take_up
 
@@ -116,6 +125,9 @@ class Processing:
         self.consistency.stop()
         for fetcher in self.prior_fetchers:
             fetcher.stop()
+        self.scheduler.remove("worklist")
+        if self.worklist is not None:
+            self.worklist.stop()
 
     def stop(self, deadline: float) -> None:
         """Let what is analysed come to its end, until a deadline (monotonic, seconds)."""
@@ -182,11 +194,14 @@ def start_processing(
         consistency=ConsistencyMonitor(resources),
         prior_fetchers=prior_fetchers_of(settings, resources, requests),
         shadow=shadow,
+        worklist=worklist_job_of(settings, resources, partial(scheduler.wake, "close")),
     )
     resources.health.workers = processing.dispatcher.loads
     _schedule(processing, settings)
     if notify := notify_job_of(settings, resources, lambda: lanes.names):
         scheduler.every(NOTIFY_SECONDS, "notify", notify.run_once)
+    if processing.worklist is not None:
+        scheduler.every(WORKLIST_SECONDS, "worklist", processing.worklist.run_once)
     lanes.prepared(settings)()
     supervisor.observe("clock", ClockWatch(scheduler.wake_all).poll)
     return processing

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pynetdicom import evt
+from pynetdicom.events import Event
 
 from config.settings import Settings
 from dicom_node.assembly.reception import (
@@ -23,11 +24,13 @@ from dicom_node.assembly.security import (
     certificate_renewal_of,
     server_tls_of,
 )
+from dicom_node.assembly.worklist import cancel_requests_of
 from dicom_node.delivery.commitment.request import record_report
 from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import watch_identity_key
 from dicom_node.maintenance.consistency import folder_is_away
+from dicom_node.network.sop_classes import WORKLIST_EVENT
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.node.disk_room import watch_room
 from dicom_node.reception.access import AllowedCallers
@@ -43,6 +46,7 @@ from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
+from dicom_node.worklist.cancel_request import CancelRequests
 
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
@@ -153,7 +157,9 @@ def start_reception(
                 (node.bind, node.port),
                 ingest,
                 tls=tls,
-                services=_services(commitment_scp, resources, ingest, wake),
+                services=_services(
+                    commitment_scp, cancel_requests_of(settings, resources), resources, ingest, wake
+                ),
             )
         undo.callback(receiver.drain, seconds=0.0)
         stow_receivers, web = stow_receivers_of(settings), settings.dicomweb
@@ -202,17 +208,39 @@ def _ingest_of(
 
 def _services(
     commitment_scp: CommitmentScp,
+    cancel_requests: CancelRequests | None,
     resources: Resources,
     ingest: InstanceIngest,
     wake: Callable[[], None],
 ) -> list[evt.EventHandlerType]:
     """Handlers of what peers ask of our port beside storage."""
     notifications = NotificationScp(resources, ingest.record_refusal, wake)
+
     return [
-        (evt.EVT_N_EVENT_REPORT, handle_report, [partial(record_report, resources=resources)]),
+        report_handler(cancel_requests, resources),
         (evt.EVT_N_ACTION, commitment_scp.handle),
         *notifications.handlers,
     ]
+
+
+def report_handler(
+    cancel_requests: CancelRequests | None, resources: Resources
+) -> evt.EventHandlerType:
+    """Make what hears of work items, and of storage commitment, which both come as N-EVENT-REPORT.
+
+    Parameters
+    ----------
+    cancel_requests
+        None if there is no worklist manager.
+    """
+    record = partial(record_report, resources=resources)
+
+    def report(event: Event) -> tuple[int, None]:
+        if cancel_requests is not None and event.context.abstract_syntax == WORKLIST_EVENT:
+            return cancel_requests.handle(event)
+        return handle_report(event, record)
+
+    return evt.EVT_N_EVENT_REPORT, report
 
 
 @contextmanager

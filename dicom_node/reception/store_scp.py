@@ -34,10 +34,10 @@ from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLi
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.sop_classes import (
-    NOTIFICATION_CLASSES,
     PLAIN_SYNTAXES,
     STORAGE_COMMITMENT,
     VERIFICATION,
+    WORKLIST_EVENT,
     transfer_syntaxes_of,
 )
 from dicom_node.network.tls_failure import ReportingContext
@@ -48,6 +48,8 @@ from pipeline.reasons import RefusedReason
 from pipeline.series.sop_classes import CT_CLASSES
 
 OUR_SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
+REPORTING = frozenset({STORAGE_COMMITMENT, WORKLIST_EVENT})
+"""Services whose SCP opens an association to its SCU: we have both roles in them."""
 TOO_MANY = (2, 3, 2)  #: transient, by the presentation layer, local limit exceeded (PS3.8 9.3.4)
 NOT_RECOGNISED = (1, 1, 3)  #: permanent, by the service user, calling AE title not recognised
 CALLED_UNKNOWN = (1, 1, 7)  #: permanent, by the service user, called AE title not recognised
@@ -257,8 +259,8 @@ class Receiver:
         Whether callers must know our AE title.
     sop_classes
         Of the instances that are taken.
-    notifications
-        Whether performed steps and availability are taken.
+    notified
+        SOP classes of the notifications and events that are taken.
     """
 
     def __init__(
@@ -269,10 +271,9 @@ class Receiver:
         require_called_ae: bool,
         limits: AssociationLimits,
         sop_classes: Sequence[str] = CT_CLASSES,
-        notifications: bool = False,
+        notified: Sequence[str] = (),
     ) -> None:
-        of_notifications = NOTIFICATION_CLASSES if notifications else ()
-        self._taken = frozenset((*sop_classes, *of_notifications))
+        self._taken = frozenset((*sop_classes, *notified))
         self._ae = ae = Acceptor(ae_title)
         self._callers, self._limits = callers, limits
         ae.require_called_aet = require_called_ae
@@ -281,11 +282,11 @@ class Receiver:
         ae.network_timeout = ae.dimse_timeout = limits.silent_seconds
         ae.acse_timeout = min(limits.silent_seconds, limits.request_seconds)
         ae.add_supported_context(VERIFICATION)
-        ae.add_supported_context(
-            STORAGE_COMMITMENT, list(PLAIN_SYNTAXES), scu_role=True, scp_role=True
-        )  # asked, and answered
-        for sop_class in of_notifications:
-            ae.add_supported_context(sop_class, list(PLAIN_SYNTAXES))
+        for sop_class in (STORAGE_COMMITMENT, *notified):
+            reports = sop_class in REPORTING  # to us: its SCP calls its SCU
+            ae.add_supported_context(
+                sop_class, list(PLAIN_SYNTAXES), scu_role=reports or None, scp_role=reports or None
+            )
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))
         self._server: ThreadedAssociationServer | None = None

@@ -27,6 +27,7 @@ from storage.database.schema import (
     Series,
 )
 from storage.database.self_test_series import of_patients
+from storage.database.work_item_tables import WorkItemSeries
 from storage.errors import StaleState
 from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.results.feedback import erase_feedback
@@ -233,6 +234,7 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
         delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
         delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
         delete(NotifiedSeries).where(NotifiedSeries.series_instance_uid == series_instance_uid),
+        delete(WorkItemSeries).where(WorkItemSeries.series_instance_uid == series_instance_uid),
         *(
             delete(parent.table).where(parent == series_instance_uid)
             for parent in referring_to(Series)

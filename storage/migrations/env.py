@@ -5,6 +5,7 @@ from alembic import context
 from storage.database import (
     console_tables,  # noqa: F401  # its tables are part of the metadata
     watch_tables,  # noqa: F401  # likewise
+    work_item_tables,  # noqa: F401  # likewise
 )
 from storage.database.schema import Base
 

@@ -1,4 +1,4 @@
-"""Keep what other systems say of the instances of series: performed steps, and availability.
+"""Keep what other systems say of the instances of series: steps, work items, availability.
 
 A row is kept for a week after its latest change, and fewer of them where too many come: the
 closing of a series needs them for minutes.
@@ -34,11 +34,12 @@ class NotificationKind(StrEnum):
     """The service by which a notification came."""
 
     PROCEDURE_STEP = "mpps"  #: Modality Performed Procedure Step, PS3.4 Annex F
+    WORK_ITEM = "ups"  #: input of a work item that was claimed, PS3.4 Annex CC
     AVAILABILITY = "ian"  #: Instance Availability Notification, PS3.4 Annex R
 
 
 class NotificationState(StrEnum):
-    """Performed Procedure Step Status (0040,0252); AVAILABLE of an availability notification."""
+    """Performed Procedure Step Status (0040,0252); AVAILABLE of the other kinds."""
 
     IN_PROGRESS = "in progress"
     COMPLETED = "completed"

@@ -81,7 +81,7 @@ def receiving(
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
-    notifications: bool = False,
+    notified: Sequence[str] = (),
 ) -> Iterator[tuple[Receiver, tuple[str, int]]]:
     """Run a receiver that hands instances to a sink; give it and its address."""
     receiver = Receiver(
@@ -90,7 +90,7 @@ def receiving(
         require_called_ae=require_called_ae,
         limits=limits or AssociationLimits(of_one_address=100, silent_seconds=timeout_seconds),
         sop_classes=sop_classes,
-        notifications=notifications,
+        notified=notified,
     )
     address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
     try:

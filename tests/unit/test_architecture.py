@@ -51,7 +51,9 @@ OPENID = re.compile(r"dicom_node/console/access/openid\.py")
 EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
 PAGES = re.compile(r"pipeline/evaluation/.*|dicom_node/console/.*")
 SQLALCHEMY = re.compile(r"storage/.*")
-PYNETDICOM = re.compile(r"dicom_node/(network|reception|delivery|demo)/.*|dicom_node/node/.*")
+PYNETDICOM = re.compile(
+    r"dicom_node/(network|reception|delivery|worklist|demo)/.*|dicom_node/node/.*"
+)
 DOOR = "dicom_node/network/pynetdicom_internals/"  #: where pynetdicom's private parts are used
 MOST_MODULES = 15  #: in a folder: a newcomer has only the list
 PART_OF = {"pydantic_core": "pydantic", "dask": "distributed"}  # pinned to each other

@@ -11,7 +11,10 @@ import typer.main
 
 from config.settings import RetentionSettings
 from dicom_node.cli.app import app
-from storage.database import console_tables  # noqa: F401  # its tables are part of the metadata
+from storage.database import (
+    console_tables,  # noqa: F401  # its tables are part of the metadata
+    work_item_tables,  # noqa: F401  # likewise
+)
 from storage.database.schema import Base
 from storage.states import SERIES_STEPS
 from tests.support.paths import ROOT

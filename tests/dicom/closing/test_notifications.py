@@ -17,6 +17,7 @@ from pynetdicom.association import Association
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
 from dicom_node.network.sop_classes import (
     INSTANCE_AVAILABILITY,
+    NOTIFICATION_CLASSES,
     PERFORMED_STEP,
     STORAGE_COMMITMENT,
 )
@@ -58,7 +59,9 @@ def taking(
     with indexing(resources) as index:
         ingest = InstanceIngest(resources, index)
         scp = NotificationScp(resources, ingest.record_refusal, lambda: woken.append(True))
-        with listening(ingest, fast=fast, services=scp.handlers, notifications=True) as address:
+        with listening(
+            ingest, fast=fast, services=scp.handlers, notified=NOTIFICATION_CLASSES
+        ) as address:
             yield address
         ingest.refusals.flush()
 

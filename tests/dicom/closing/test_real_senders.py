@@ -19,7 +19,7 @@ from dicom_node.closing.series_closer import SeriesCloser
 from dicom_node.closing.series_watch import SeriesWatch
 from dicom_node.health import Health
 from dicom_node.network.pynetdicom_internals.reactor_pause import reactor_paused
-from dicom_node.network.sop_classes import PERFORMED_STEP
+from dicom_node.network.sop_classes import NOTIFICATION_CLASSES, PERFORMED_STEP
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.notification_scp import NotificationScp
@@ -75,7 +75,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     with indexing(resources) as index:
         ingest = InstanceIngest(resources, index, transfers)
         scp = NotificationScp(resources, ingest.record_refusal, lambda: None)
-        with listening(ingest, services=scp.handlers, notifications=True) as address:
+        with listening(ingest, services=scp.handlers, notified=NOTIFICATION_CLASSES) as address:
             yield Node(address, index, resources, transfers, now)
 
 

@@ -30,7 +30,7 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
 )
 from dicom_node.network.pynetdicom_internals.pdu import COMMAND, DATA_SET, Invalid
 from dicom_node.network.query_scu import MAXIMUM_ANSWERS, QueryFailed, archive, keys
-from dicom_node.network.sop_classes import PERFORMED_STEP, STUDY_ROOT_FIND
+from dicom_node.network.sop_classes import NOTIFICATION_CLASSES, PERFORMED_STEP, STUDY_ROOT_FIND
 from dicom_node.network.status_codes import SUCCESS
 from dicom_node.network.storage_commitment import readable
 from dicom_node.reception.ingest import InstanceIngest
@@ -197,7 +197,7 @@ def test_while_a_large_request_is_unanswered_nothing_further_is_read(tmp_path: P
         sink = InstanceIngest(resources, index)
         services = [(evt.EVT_N_CREATE, slow)]
         with (
-            listening(sink, services=services, notifications=True) as address,
+            listening(sink, services=services, notified=NOTIFICATION_CLASSES) as address,
             WireClient(address) as client,
         ):
             client.send(association_request(sop_class=PERFORMED_STEP))

@@ -108,6 +108,17 @@ def test_all_faults_come_at_once_by_section_and_key(ini: Path) -> None:
     assert found["nodes", ""].expected.startswith("one of node, tls, dicomweb")
 
 
+def test_a_worklist_manager_needs_something_that_tells_what_is_ours(ini: Path) -> None:
+    manager = "[worklist]\nmanager = UPS@host:104\n"
+    found = faults(ini, manager)
+
+    assert set(found) == {("worklist", "station_name")}
+    assert found["worklist", "station_name"].expected.startswith("a station name, or a workitem")
+    for key in ("station_name = AINODE", "workitem_code = 110005^DCM"):
+        ini.write_text(f"{manager}{key}\n")
+        assert load(ini).worklist.manager == "UPS@host:104"
+
+
 def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
     ini.write_text("[node]\nport = -1\n[log]\nlevel = LOUD\n")
     with pytest.raises(SettingsError) as caught:
@@ -122,6 +133,11 @@ def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "line"),
     [
+        ("worklist", "manager = UPS@host"),
+        ("worklist", "workitem_code = 110005"),
+        ("worklist", "workitem_code = 110005^"),
+        ("worklist", "workitem_code = 11*5^DCM"),
+        ("worklist", "station_name = AN AI NODE"),
         ("node", "ae_title ="),
         ("node", "ae_title = ÄNODE"),
         ("node", "ae_title = A\\B"),

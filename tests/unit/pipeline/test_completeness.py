@@ -25,6 +25,7 @@ def received(completeness: Completeness = Completeness.QUIET) -> CtSeries:
     ("proof", "before", "after"),
     [
         (ClosedBy.PROCEDURE_STEP, Completeness.QUIET, Completeness.PROVED),
+        (ClosedBy.WORK_ITEM, Completeness.QUIET, Completeness.PROVED),
         (ClosedBy.AVAILABILITY, Completeness.QUIET, Completeness.PROVED),
         (ClosedBy.ARCHIVE_COUNT, Completeness.QUIET, Completeness.PROVED),
         (ClosedBy.ARCHIVE_COUNT, Completeness.INCOMPLETE, Completeness.INCOMPLETE),

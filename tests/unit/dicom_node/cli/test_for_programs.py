@@ -51,6 +51,7 @@ VIEWS = {
     "token list": (),
     "upgrade": (),
     "user list": (),
+    "workitems": (),
     "backup verify": ("BACKUP",),
 }
 ACTS = set(

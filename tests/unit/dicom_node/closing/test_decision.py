@@ -32,6 +32,7 @@ BARE = SeriesEvidence(instances=HERE, quiet_seconds=SETTLED_SECONDS, images=3)
 OVER = replace(CHEST, is_of_earlier_day=True, quiet_seconds=SETTLED_SECONDS)
 STEP = Named(by=ClosedBy.PROCEDURE_STEP, instances=HERE)
 ARCHIVE = Named(by=ClosedBy.AVAILABILITY, instances=HERE)
+WORK_ITEM = Named(by=ClosedBy.WORK_ITEM, instances=HERE)
 CONFIRMED = Counted(count=3, is_confirmed=True)
 
 
@@ -43,6 +44,10 @@ CONFIRMED = Counted(count=3, is_confirmed=True)
         (replace(BARE, named=(replace(STEP, final=False),)), None),
         (replace(BARE, named=(replace(STEP, instances=HERE | {"4"}),)), None),
         (replace(BARE, named=(replace(STEP, instances=frozenset({"1", "2"})),)), None),
+        (replace(BARE, named=(WORK_ITEM,)), ClosedBy.WORK_ITEM),
+        (replace(BARE, named=(replace(WORK_ITEM, instances=HERE | {"4"}),)), None),
+        # others may make more: the input of the work item is what it names
+        (replace(BARE, announced=9, images=3, named=(WORK_ITEM,)), ClosedBy.WORK_ITEM),
         # two steps name it together
         (
             replace(

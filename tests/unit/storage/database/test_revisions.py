@@ -27,6 +27,7 @@ from sqlalchemy import (
 from storage.database import (
     console_tables,  # noqa: F401  # its tables are part of the metadata
     watch_tables,  # noqa: F401  # likewise
+    work_item_tables,  # noqa: F401  # likewise
 )
 from storage.database.engine import changing_tables, migrate, open_database, revision_of
 from storage.database.revisions import downgrade, newest, steps

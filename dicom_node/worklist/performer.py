@@ -1,0 +1,253 @@
+"""Take work items from step to step, and tell the manager; every step can be repeated.
+
+What cannot be asked for again is in the database before it is sent: the Transaction UID of a claim,
+and the end that was decided. So a node that ends between any two steps goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from dicom_node.delivery.backoff import Backoff
+from dicom_node.logs import log
+from dicom_node.network.status_codes import ALREADY_IN_PROGRESS
+from dicom_node.resources import Resources
+from dicom_node.worklist.decision import (
+    DISCONTINUATIONS,
+    Canceled,
+    Completed,
+    GoesOn,
+    Reaction,
+    Stage,
+    Verdict,
+    judge,
+    reaction_to,
+    reaction_to_claim,
+)
+from dicom_node.worklist.item import (
+    CANCELED,
+    COMPLETED,
+    IN_PROGRESS,
+    STATE_TAGS,
+    WANTED_TAGS,
+    Retrieval,
+    discontinuation,
+    performance,
+    progress,
+    state_of,
+)
+from dicom_node.worklist.ups_scu import ItemRefused, UpsManager
+from storage.delivery.work_items import (
+    OPEN,
+    WorkItemRow,
+    advance_work_item,
+    arrived_objects,
+    input_states,
+    postpone_work_item,
+    record_told,
+)
+from storage.states import WorkItemState
+
+W = WorkItemState
+
+BACKOFF = Backoff(
+    first_seconds=10.0, factor=2.0, max_seconds=900.0, give_up_after=timedelta(hours=72)
+)
+"""Between two tries of a step that the manager refuses; then the work item is given up."""
+ENDS = {W.COMPLETING: (COMPLETED, W.COMPLETED), W.CANCELING: (CANCELED, W.CANCELED)}
+"""By what is to be told: Procedure Step State, and state of ours once the manager has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performer:
+    """Performs work items.
+
+    Attributes
+    ----------
+    retrievals
+        From where results can be retrieved, by destination.
+    longest
+        Between a claim and its end.
+    """
+
+    resources: Resources
+    ae_title: str
+    retrievals: Mapping[str, Retrieval]
+    longest: timedelta
+
+    def verdict(self, item: WorkItemRow) -> Verdict | None:
+        """Decide what becomes of a work item; None if that is decided, or it is not ours yet."""
+        if item.state is not W.CLAIMED:
+            return None
+        uids = [one.series_instance_uid for one in item.inputs]
+        with self.resources.sessions.reading() as session:
+            found = input_states(session, uids)
+            arrived = arrived_objects(session, uids, self.retrievals)
+        return judge(
+            item.inputs,
+            found,
+            has_arrived=bool(arrived),
+            is_cancel_requested=item.cancel_requested_at is not None,
+            waited=self.resources.clock() - item.claimed_at,
+            longest=self.longest,
+        )
+
+    def is_due(self, item: WorkItemRow, verdict: Verdict | None) -> bool:
+        """Tell whether the manager is to be told something now."""
+        now = self.resources.clock()
+        if item.attempts and now < item.next_at <= now + BACKOFF.longest:
+            return False
+        return not isinstance(verdict, GoesOn) or verdict.stage != item.told
+
+    def act(self, manager: UpsManager, item: WorkItemRow, verdict: Verdict | None) -> None:
+        """Do the next step of a work item.
+
+        Raises
+        ------
+        ManagerFailed
+            If the manager does not answer; the step is done again.
+        """
+        if item.state is W.CLAIMING:
+            self._claim(manager, item)
+        elif isinstance(verdict, GoesOn):
+            self._tell(manager, item, verdict.stage)
+        elif isinstance(verdict, Completed):
+            self._end(manager, self._advanced(item, W.COMPLETING))
+        elif isinstance(verdict, Canceled):
+            code, reason = verdict.code.value, verdict.reason
+            self._end(manager, self._advanced(item, W.CANCELING, code=code, reason=reason))
+        else:
+            self._end(manager, item)
+
+    def confirm(self, manager: UpsManager, item: WorkItemRow) -> bool:
+        """Ask the manager whether a work item is still in progress; it is lost if not.
+
+        Raises
+        ------
+        ManagerFailed
+            If the manager does not answer.
+        """
+        try:
+            ds = manager.get(item.sop_instance_uid, STATE_TAGS)
+        except ItemRefused as refused:
+            self._postpone(item, str(refused))
+            return False
+        if ds is not None and state_of(ds) == IN_PROGRESS:
+            return True
+        self._lose(item, _as_it_is(None if ds is None else state_of(ds)))
+        return False
+
+    def _claim(self, manager: UpsManager, item: WorkItemRow) -> None:
+        """Claim a work item, perhaps not for the first time."""
+        uid = item.sop_instance_uid
+        status = manager.change_state(uid, item.transaction_uid, IN_PROGRESS)
+        if status == ALREADY_IN_PROGRESS:  # ours, if the answer to an earlier claim was lost
+            status = manager.set(uid, progress(item, Stage.AWAITED))
+        reaction = reaction_to_claim(status)
+        if reaction is not Reaction.DONE:
+            self._react(item, reaction, f"the manager answered 0x{status:04X} to the claim")
+            return
+        answer = manager.subscribe(uid, self.ae_title)
+        self._advanced(item, W.CLAIMED)
+        log.info(
+            "workitem_claimed",
+            workitem_uid=uid,
+            series=len(item.inputs),
+            subscribed=answer is not None and reaction_to(answer) is Reaction.DONE,
+        )
+
+    def _tell(self, manager: UpsManager, item: WorkItemRow, stage: Stage) -> None:
+        """Tell how far a work item is."""
+        status = manager.set(item.sop_instance_uid, progress(item, stage))
+        reaction = reaction_to(status)
+        if reaction is Reaction.DONE:
+            with self.resources.sessions.begin() as session:
+                record_told(session, item.sop_instance_uid, int(stage))
+        elif reaction is Reaction.LOST or self.confirm(manager, item):
+            self._react(item, reaction, f"the manager answered 0x{status:04X} to its progress")
+
+    def _end(self, manager: UpsManager, item: WorkItemRow) -> None:
+        """Tell the end of a work item, unless the manager has it already."""
+        uid, now = item.sop_instance_uid, self.resources.clock()
+        state, done = ENDS[item.state]
+        try:
+            ds = manager.get(uid, WANTED_TAGS)
+        except ItemRefused as refused:
+            self._postpone(item, str(refused))
+            return
+        has = None if ds is None else state_of(ds)
+        if has == state:
+            self._advanced(item, done)
+            return
+        if ds is None or has != IN_PROGRESS:
+            self._lose(item, _as_it_is(has))
+            return
+        if item.state is W.COMPLETING:
+            with self.resources.sessions.reading() as session:
+                uids = [one.series_instance_uid for one in item.inputs]
+                outputs = arrived_objects(session, uids, self.retrievals)
+            told = performance(item, ds, outputs, self.retrievals, ae_title=self.ae_title, now=now)
+        else:
+            told = discontinuation(item, DISCONTINUATIONS[item.code], now)
+        status = manager.set(uid, told)
+        if reaction_to(status) is Reaction.DONE:
+            status = manager.change_state(uid, item.transaction_uid, state)
+        reaction = reaction_to(status)
+        if reaction is Reaction.DONE:
+            self._advanced(item, done)
+        else:
+            self._react(item, reaction, f"the manager answered 0x{status:04X} to {state}")
+
+    def _react(self, item: WorkItemRow, reaction: Reaction, reason: str) -> None:
+        if reaction is Reaction.LOST:
+            self._lose(item, reason)
+        else:
+            self._postpone(item, reason)
+
+    def _lose(self, item: WorkItemRow, reason: str) -> None:
+        self._advanced(item, W.LOST, reason=reason)
+
+    def _postpone(self, item: WorkItemRow, reason: str) -> None:
+        """Have a step tried again later; after three days no more."""
+        now, attempts = self.resources.clock(), item.attempts + 1
+        next_at = BACKOFF.next_try(
+            attempts=attempts, first_at=item.since, now=now, key=item.sop_instance_uid
+        )
+        if next_at is None:
+            self._lose(item, f"given up: {reason}")
+            return
+        with self.resources.sessions.begin() as session:
+            postpone_work_item(session, item.sop_instance_uid, next_at)
+        log.warning("workitem_postponed", workitem_uid=item.sop_instance_uid, reason=reason)
+
+    def _advanced(
+        self, item: WorkItemRow, new: WorkItemState, *, code: str = "", reason: str = ""
+    ) -> WorkItemRow:
+        """Enter a new state of a work item; return it as it is then."""
+        now = self.resources.clock()
+        with self.resources.sessions.begin() as session:
+            advance_work_item(session, item, new, now, reason=reason, code=code)
+        if new not in OPEN:
+            log.info(
+                "workitem_ended",
+                workitem_uid=item.sop_instance_uid,
+                state=new,
+                reason=reason or item.reason,
+            )
+        return replace(
+            item,
+            state=new,
+            since=now,
+            attempts=0,
+            next_at=now,
+            code=code or item.code,
+            reason=reason or item.reason,
+        )
+
+
+def _as_it_is(state: str | None) -> str:
+    if state is None:
+        return "the manager does not know it any more"
+    return f"the manager has it as {state[:16] or 'nothing'}"
