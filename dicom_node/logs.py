@@ -53,6 +53,7 @@ EVENTS = frozenset(
         "archive_counted",
         "decision_recorded",
         "decision_not_recorded",
+        "manifest_not_kept",
         "notification_kept",
         "notification_sent",
         "notification_not_sent",

@@ -171,6 +171,7 @@ class OutcomeWriter:
             "result": reference_of(result.key),
             "in_place_of": reference_of(ticket.predecessor_key or ""),
             "model": result.model,
+            "manifest_sha256": (analysed.summary.get("provenance") or {}).get("manifest_sha256"),
             "score": result.score,
             "positive": result.positive,
             "threshold": analysed.summary.get("threshold"),

@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+import httpx
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
 from config.settings import Settings
 from dicom_node import logs
@@ -15,6 +24,7 @@ from dicom_node.analysis.configuration import model_of
 from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.assembly.security import certificate_ends_of
 from dicom_node.errors import NodeError
+from dicom_node.health import read_condition
 from dicom_node.monitoring.event_metrics import EventMetrics
 from dicom_node.monitoring.server import MonitoringServer, app_of
 from dicom_node.monitoring.state_collector import Sources, StateCollector
@@ -24,6 +34,10 @@ from dicom_node.resources import Resources
 from storage.files.disk import disk_free
 from storage.files.self_test_mark import is_of_self_test
 from storage.standing import Standing, standing
+
+METRICS_SECONDS = 10.0  #: that a running node may take to answer with its metrics
+LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked, not listened on
+"""Address to ask, where a port is open on all of this machine."""
 
 
 def counting(settings: Settings, resources: Resources) -> CollectorRegistry:
@@ -100,3 +114,30 @@ def sources_of(
         model=f"{model.name} {model.version}",
         clock=resources.clock,
     )
+
+
+def metrics_text(settings: Settings, resources: Resources) -> str:
+    """Give the metrics as a running node serves them; else those of the present state alone.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If the model cannot be read.
+    """
+    place = settings.monitoring
+    if place.port:
+        host = LOOPBACK_OF.get(place.bind, place.bind)
+        scheme = "https" if place.certificate else "http"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{place.port}/metrics"
+        with suppress(httpx.HTTPError):
+            own = httpx.get(url, timeout=METRICS_SECONDS, verify=False, trust_env=False)  # noqa: S501  # our own port, and nothing is told to it
+            return own.raise_for_status().text
+    condition = read_condition(settings.storage.folder)
+    names = tuple(one.name for one in settings.destinations if one.enabled)
+    sources = replace(
+        sources_of(settings, resources, lambda: names),
+        faults=lambda: condition.faults if condition else (),
+    )
+    registry = CollectorRegistry()
+    registry.register(StateCollector(sources))
+    return generate_latest(registry).decode()

@@ -30,7 +30,10 @@ class Decided(StrEnum):
     RESULT = "result"  #: a result was made; perhaps it takes the place of another
     SHADOW = "shadow"  #: a second model analyses from now on beside the one in use, or none does
     SENT = "sent"  #: a destination has accepted objects of a result
-    ERASED = "erased"  #: series were erased, with their results
+    ERASED = "erased"  #: series were erased, with their results; by the node, where time was over
+    PAUSED = "paused"  #: a destination gets nothing, from now on
+    RESUMED = "resumed"  #: it gets what waits for it
+    ACCEPTED = "accepted"  #: changes of a scanner, for which its results may have been held
 
 
 class DecisionSink(Protocol):

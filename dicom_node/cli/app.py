@@ -36,6 +36,7 @@ from dicom_node.cli.maintenance import (
     drain,
     drift,
     engine,
+    governance,
     selftest,
     shadow,
     stored_data,
@@ -85,6 +86,7 @@ app.add_typer(commission.app)
 app.add_typer(drift.app, name="drift")
 app.add_typer(shadow.app)
 app.add_typer(workitems.app)
+app.add_typer(governance.app, name="governance")
 
 
 def main() -> None:

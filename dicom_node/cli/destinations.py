@@ -72,12 +72,16 @@ def resume(name: Name, config: Ini = INI) -> None:
 
 def _change(config: Path, name: str, *, to_paused: bool) -> None:
     """Pause or resume a destination, and record who did."""
+    from dicom_node import logs
     from dicom_node.assembly.resources import existing_resources
+    from dicom_node.audit.decisions import Decided, DecisionLog
     from dicom_node.cli.probe import named
+    from dicom_node.clock_watch import utc_now
     from storage.console.changes import Change, record_change
     from storage.delivery import pauses
 
     settings = load(config)
+    logs.configure(level=settings.log.level, style=settings.log.format)
     who, now = f"{os_user()} (command line)", datetime.now(UTC)
     with closing(existing_resources(settings)) as resources, resources.sessions.begin() as session:
         if name not in pauses.pauses(session):
@@ -97,4 +101,6 @@ def _change(config: Path, name: str, *, to_paused: bool) -> None:
             after="paused" if to_paused else "",
         )
         record_change(session, change)
+    decided = Decided.PAUSED if to_paused else Decided.RESUMED
+    DecisionLog(settings.storage.folder, utc_now).record(decided, {"destination": name}, by=who)
     typer.echo(f"{name} is paused." if to_paused else f"{name} gets what waits for it.")

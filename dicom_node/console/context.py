@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
+from dicom_node.audit.decisions import Decided, DecisionLog
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
 from dicom_node.console.access.failed_logins import Failure, note_failure
@@ -213,6 +214,10 @@ class Console:
         """Record a change that the user of a request has made, in a transaction of its own."""
         with self.sessions.begin() as session:
             record_change(session, self.change(request, action, subject, **values))
+
+    def decide(self, request: Request, what: Decided, facts: Mapping[str, object]) -> None:
+        """Record in the log of decisions what the user of a request has decided."""
+        DecisionLog(self.folder, self.clock).record(what, facts, by=user_of(request).user)
 
 
 def address_of(request: Request) -> str:

@@ -5,17 +5,17 @@ It names no patient and no reader: both are told apart by keyed digests.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicom_node.governance.csv_text import csv_text
+from dicom_node.governance.result_records import is_diagnosis
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import NEEDED, REMARKS
-from pipeline.feedback.diagnosis import SCHEME, Diagnosis
+from pipeline.feedback.diagnosis import Diagnosis
 from storage.files.identity_key import IdentityKey
 from storage.results.answers import AnswerLine, AssessedResult
 from storage.results.feedback import REJECTED
@@ -101,11 +101,6 @@ def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
     return str(int(result.positive)) if is_accepted and result.positive is not None else ""
 
 
-def is_diagnosis(answer: AnswerLine) -> bool:
-    """Say whether an answer is a final diagnosis that was imported: what comes has a sender."""
-    return answer.reason_scheme == SCHEME and not answer.calling_ae
-
-
 def _said(answers: Sequence[AnswerLine], key: IdentityKey) -> dict[str, str]:
     counts = Counter(map(_words, answers))
     reasons = dict.fromkeys(answer.reason or answer.reason_code for answer in answers)
@@ -152,14 +147,4 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, str]]) -> None:
 
 def as_csv(rows: Iterable[Mapping[str, str]]) -> str:
     """Give rows as the text of a case list."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, restval="")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
-    return stream.getvalue()
-
-
-def _plain(value: str) -> str:
-    """Keep text of strangers from being a formula of a spreadsheet, or more than one line."""
-    words = "".join(char if char.isprintable() else " " for char in value)
-    return f"'{words}" if words[:1] in set("=+-@") else words
+    return csv_text(COLUMNS, rows)

@@ -8,19 +8,22 @@ much later, by times of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from dicom_node.audit.decisions import Decided
 from dicom_node.audit.messages import deleted
+from dicom_node.governance.result_records import keep_records, key_of
 from dicom_node.logs import log
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.resources import Resources
 from storage.console.changes import forget_changes
 from storage.database.sessions import Session
 from storage.errors import StaleState
+from storage.files.identity_key import IdentityKey
 from storage.files.removal_lock import may_remove
 from storage.maintenance.condensing import (
     Place,
@@ -41,6 +44,8 @@ from storage.maintenance.purge import (
 )
 from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
+from storage.results.kept_results import keys_of
+from storage.results.to_tell import reference_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
 PART = "retention"  #: in the condition of the node
@@ -105,12 +110,27 @@ class RowRetention:
             log.info("rows_condensed", series=series, instances=instances, objects=objects)
 
     def _forget_series(self, before: datetime) -> None:
-        forgotten = 0
+        forgotten, key = 0, key_of(self.resources)
         for due in self._listed(forgettable, before):
-            with self.resources.sessions.begin() as session:
-                forgotten += forget_series(session, due, before)
+            forgotten += self._forget(due, before, key)
         if forgotten:
             log.info("rows_forgotten", series=forgotten)
+
+    def _forget(self, due: Sequence[str], before: datetime, key: IdentityKey) -> int:
+        """Forget some series, but for the records of their results; return how many."""
+        keys: list[str] = []
+
+        def keep(session: Session, series: Sequence[str]) -> None:
+            keep_records(session, series, key)
+            keys.extend(keys_of(session, series))
+
+        with self.resources.sessions.begin() as session:
+            gone = forget_series(session, due, before, keep)
+        if gone:
+            results = [reference_of(one) for one in keys]
+            facts = {"series": len(gone), "results": results, "rule": "series_days"}
+            self.resources.decisions.record(Decided.ERASED, facts)
+        return len(gone)
 
     def _listed(self, listing: Listing, before: datetime) -> Iterator[list[str]]:
         """Yield the Series Instance UIDs of a list, some at a time, until the time is over."""

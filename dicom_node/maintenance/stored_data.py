@@ -13,6 +13,7 @@ from dicom_node.audit.decisions import NODE, Decided
 from dicom_node.audit.messages import deleted, exported
 from dicom_node.audit.syslog import AuditSink
 from dicom_node.errors import NodeError
+from dicom_node.governance.result_records import keep_records, key_of
 from dicom_node.identity_key import keyed
 from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
@@ -179,12 +180,14 @@ def _erase(resources: Resources, uids: Sequence[str], by: str) -> None:
 def remove(resources: Resources, uids: Sequence[str]) -> None:
     """Remove files and rows of series; the lock of `may_remove` is held.
 
+    Of their results records without identity stay.
+
     Raises
     ------
     NodeError
         If an analysis, a rerun or a delivery of one is under way; then nothing is removed.
     """
-    now = resources.clock()
+    now, key = resources.clock(), key_of(resources)
     try:
         with resources.sessions.begin() as session:
             for uid in uids:
@@ -200,6 +203,7 @@ def remove(resources: Resources, uids: Sequence[str]) -> None:
         for path, reason in faults.items():
             raise NodeError(f"{path} cannot be removed: {reason}; erase again when it can")
         with resources.sessions.begin() as session:
+            keep_records(session, [purge.series_instance_uid], key)
             erase_rows(session, purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
 

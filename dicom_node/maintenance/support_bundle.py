@@ -13,7 +13,6 @@ import platform
 import re
 import secrets
 import sys
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,15 +23,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from config.settings import Settings
-from dicom_node.errors import NodeError
+from dicom_node.governance.pack import new_zip
 from dicom_node.health import read_condition
 from pipeline.model.manifest import BUNDLED, read_manifest
 
 LOG_BYTES = 20_000_000  #: of the end of the log
 LEFT_OUT = "(left out)"
 PEOPLE = frozenset({"user"})  #: keys of settings whose values name somebody
-UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){4,}(?!\d|\.\d)")
-"""What may be a UID; four dots and more, so that addresses and versions stay."""
+UID = re.compile(r"(?<![\d.])(?:[0-2](?:\.\d+){4,}|2\.25\.\d{9,})(?!\d|\.\d)")
+"""What may be a UID: four dots and more, so that addresses and versions stay, or made of a UUID
+(PS3.5 B.2)."""
 LOGIN = re.compile(r"(?<=://)[^/@\s]*@")  #: user and password in a URL
 BY = re.compile(r'("by": "|drained by )[^"\n]*?(?="| since )')  #: who did something
 
@@ -78,14 +78,7 @@ def make_bundle(
         If it cannot be written.
     """
     words, faults = Pseudonyms(), {}
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as fault:
-        raise NodeError(f"expected a new file, got {file}") from fault
-    with (
-        os.fdopen(descriptor, "wb") as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bundle,
-    ):
+    with new_zip(file) as bundle:
         for name, read in parts.items():
             try:
                 value, faults[name] = read(), ""
@@ -101,7 +94,7 @@ def parts_without_database(settings: Settings, now: datetime) -> dict[str, Calla
     """Name the parts that need no database, and what reads them."""
     return {
         "about.json": lambda: _about(settings, now),
-        "settings.json": lambda: _effective(settings),
+        "settings.json": lambda: effective(settings),
         "condition.json": lambda: read_condition(settings.storage.folder),
         "log.txt": lambda: _end_of_log(settings.log.file),
     }
@@ -121,7 +114,7 @@ def _about(settings: Settings, now: datetime) -> dict[str, object]:
     }
 
 
-def _effective(settings: Settings) -> dict[str, object]:
+def effective(settings: Settings) -> dict[str, object]:
     """Values of all keys, defaults too; those that are not to be shown are left out."""
     return {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
 

@@ -26,6 +26,7 @@ from dicom_node.errors import NodeError
 from dicom_node.fleet.election import Election
 from dicom_node.fleet.membership import Membership
 from dicom_node.fleet.roster import Roster
+from dicom_node.governance.model_inventory import keep_manifest
 from dicom_node.health import ACTIVE, STANDBY, Health
 from dicom_node.logs import log
 from dicom_node.node.deadlines import (
@@ -186,7 +187,7 @@ class Node:
                 settings, resources, self.scheduler, self.supervisor, self.engine, observer
             )
             self._processing = processing
-            resources.decisions.record(Decided.STARTED, _facts(settings, processing))
+            record_start(resources, settings, processing)
             return processing.prepared
 
         def begin_self_tests(settings: Settings) -> Prepared:
@@ -297,13 +298,18 @@ def give_back(resources: Resources) -> None:
         recover(session, resources.clock())
 
 
-def _facts(settings: Settings, processing: Processing) -> dict[str, object]:
-    """Say what decides results from this start on."""
+def record_start(resources: Resources, settings: Settings, processing: Processing) -> None:
+    """Record what decides results from this start on, and keep the card of the model."""
     model = processing.dispatcher.request_builder.config.model
-    return {
+    facts = {
         "version": version("dicom-node"),
         "model": f"{model.name} {model.version}",
         "manifest_sha256": model.sha256,
         "threshold": settings.analysis.threshold,
         "destinations": [one.name for one in settings.destinations if one.enabled],
     }
+    resources.decisions.record(Decided.STARTED, facts)
+    try:
+        keep_manifest(resources.folder.root, model.folder, model.sha256)
+    except OSError as fault:
+        log.error("manifest_not_kept", reason=str(fault.strerror))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from config.errors import SettingsError
@@ -19,10 +20,12 @@ from dicom_node.health import Health
 from dicom_node.logs import log
 from dicom_node.resources import Clock
 from storage.errors import StorageError
+from storage.files.decision_log import Decision, read_decisions
 
 SETTINGS_SECONDS = 2.0  #: between two looks at the file
 PART = "settings"  #: in the condition of the node
 CALM_SECONDS = 30.0  #: for which a file stays as it is before it takes something away
+NOT_SHOWN = "(not shown)"  #: in place of the value of a secret
 EMPTY = "file: expected settings; that there are none counts from the next start only"
 
 
@@ -108,12 +111,30 @@ class SettingsFollower:
             self._keep(text)
             if changes or self._told:
                 log.info("settings_taken_up", settings=changes)
-            if changes:
-                by = self._writer(text) or BY_HAND
-                self._audit.record(settings_changed(changes, by=by))
-                self.decisions.record(Decided.SETTINGS, _facts(before, text), by=by)
+            self._record(before, text, changes)
             self._current, self._judged, self._told = current, text, ""
             self._tell_restart(needing_restart(self._started_with, new))
+
+    def _record(self, before: str, text: str, changes: Sequence[str]) -> None:
+        """Record what counts from now on, with who changed it."""
+        if not before:
+            self._record_since_last_run(text)
+        if changes:
+            by = self._writer(text) or BY_HAND
+            self._audit.record(settings_changed(changes, by=by))
+            self.decisions.record(Decided.SETTINGS, _facts(before, text), by=by)
+
+    def _record_since_last_run(self, text: str) -> None:
+        """Record what was changed while no node ran, and what counts from this start on only.
+
+        Receivers that share a store have files of their own, and do not.
+        """
+        if self._started_with.node.receiver:
+            return
+        with suppress(OSError):  # then the folder is away, which is told elsewhere
+            known = _recorded(read_decisions(self._started_with.storage.folder, Decided.SETTINGS))
+            if facts := _differences(known, _values(text)):
+                self.decisions.record(Decided.SETTINGS, facts, by=self._writer(text) or BY_HAND)
 
     def _doubt(self, text: str, new: Settings) -> str:
         """Say why a text in order may be a part of one; empty if it need not be doubted."""
@@ -163,8 +184,38 @@ class SettingsFollower:
 def _facts(before: str, text: str) -> dict[str, object]:
     """Say from what to what each key was changed; a secret is none's to read."""
     return {
-        f"[{one.section}] {one.key}": "(not shown)" if one.secret else [one.old, one.new]
+        f"[{one.section}] {one.key}": NOT_SHOWN if one.secret else [one.old, one.new]
         for one in changes_between(before, text)
+    }
+
+
+def _values(text: str) -> dict[str, str | None]:
+    """Give the value of each key that a text has, by its name."""
+    return {
+        f"[{one.section}] {one.key}": NOT_SHOWN if one.secret else one.new
+        for one in changes_between("", text)
+    }
+
+
+def _recorded(decisions: Iterable[Decision]) -> dict[str, str | None]:
+    """Give the value that each key had last, by what was recorded."""
+    known: dict[str, str | None] = {}
+    for decision in decisions:
+        for name, changed in decision.facts.items():
+            known[name] = changed[1] if isinstance(changed, list) else NOT_SHOWN
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _differences(
+    known: Mapping[str, str | None], now: Mapping[str, str | None]
+) -> dict[str, object]:
+    """Say from what to what each key has changed; of a secret only that it came or went."""
+    changed = [name for name in sorted({*known, *now}) if known.get(name) != now.get(name)]
+    return {
+        name: NOT_SHOWN
+        if NOT_SHOWN in {known.get(name), now.get(name)}
+        else [known.get(name), now.get(name)]
+        for name in changed
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import Any
+
+from pydicom import Dataset
 
 from pipeline.encode.common import sentences
 from pipeline.encode.result.identity import Prior
@@ -12,8 +15,13 @@ from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
-from pipeline.series.attributes import text
+from pipeline.series.attributes import calendar_date, code, optional_number, text
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance, Unreported
+
+SEXES = frozenset({"F", "M", "O"})  #: defined terms of Patient's Sex, PS3.3 C.7.1.1
+PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}  #: units of an Age String
+DAYS_OF_FOUR_YEARS = 1461
+OLDEST = 90  #: years, from which on ages are one group
 
 
 def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()) -> dict[str, Any]:
@@ -44,7 +52,9 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "lung_method": analysis.lungs.method,
         "lesions": _lesions(series, analysis),
         "priors": _priors(analysis, priors),
+        "person": _person(series),
         "acquisition": _acquisition(series),
+        "protocol": _protocol(series),
         "figures": None if analysis.figures is None else asdict(analysis.figures),
         "geometry": _geometry(series),
         "flags": list(dict.fromkeys((*analysis.flags, *analysis.lungs.flags))),
@@ -178,6 +188,40 @@ def _acquisition(series: CtSeries) -> dict[str, str]:
     header = series.common.header
     maker, model = text(header, "Manufacturer"), text(header, "ManufacturerModelName")
     return {"scanner": f"{maker} {model}".strip(), "kernel": text(header, "ConvolutionKernel")}
+
+
+def _person(series: CtSeries) -> dict[str, str]:
+    """Sex and decade of age: what statistics ask, and nobody is known by."""
+    header = series.common.header
+    sex = code(header, "PatientSex")
+    return {"sex": sex if sex in SEXES else "", "age": _decade(header)}
+
+
+def _decade(header: Dataset) -> str:
+    """Give the age in decades, as ``60-69``; empty where it is not known.
+
+    It is the Patient's Age (AS, PS3.5 6.2), else that by birth on the day of the study. From 90
+    years on all are one (HIPAA, 45 CFR 164.514(b)(2)(i)(C)).
+    """
+    years = None
+    if written := re.fullmatch(r"(\d{3})([DWMY])", code(header, "PatientAge")):
+        years = int(written[1]) // PER_YEAR[written[2]]
+    elif born := calendar_date(text(header, "PatientBirthDate")):
+        day = calendar_date(text(header, "StudyDate"))
+        years = None if day is None else (day - born).days * 4 // DAYS_OF_FOUR_YEARS
+    if years is None or years < 0:
+        return ""
+    decade = years // 10 * 10
+    return f"{decade}-{decade + 9}" if decade < OLDEST else f"{OLDEST} and more"
+
+
+def _protocol(series: CtSeries) -> dict[str, Any]:
+    header = series.common.header
+    return {
+        "slice_thickness_mm": optional_number(header, "SliceThickness", least=0.01, most=100),
+        "kvp": optional_number(header, "KVP", least=1, most=1000),
+        "contrast": bool(text(header, "ContrastBolusAgent")),
+    }
 
 
 def _geometry(series: CtSeries) -> dict[str, Any]:

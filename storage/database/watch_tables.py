@@ -1,4 +1,4 @@
-"""Tables of what watches the node, scanners and models: self-tests, equipment, drift, shadow."""
+"""Tables of what watches the node, scanners and models: self-tests, drift, shadow, records."""
 
 from __future__ import annotations
 
@@ -203,3 +203,21 @@ class ShadowResult(Base):
     lungs_of_result_ml: Mapped[float | None] = mapped_column(default=None)
     seconds: Mapped[float] = mapped_column(default=0.0)
     reason: Mapped[str] = mapped_column(Words, default="")
+
+
+class ErasedResult(Base):
+    """Record of a result whose rows were erased, or forgotten: without any identity.
+
+    Attributes
+    ----------
+    month
+        In which the result was made, YYYY-MM.
+    record
+        JSON text; not interpreted by storage.
+    """
+
+    __tablename__ = "erased_result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), index=True)
+    record: Mapped[str] = mapped_column(Text)

@@ -135,10 +135,17 @@ def _head_of(line: bytes) -> Head:
     return Head(number=number, digest=hashlib.sha256(line).hexdigest())
 
 
-def read_decisions(folder: Path) -> Iterator[Decision]:
-    """Read all decisions, the first first; lines that are none are left out: see `verify`."""
+def read_decisions(folder: Path, what: str = "") -> Iterator[Decision]:
+    """Read decisions, the first first; lines that are none are left out: see `verify`.
+
+    Parameters
+    ----------
+    what
+        The kind that is wanted; empty for all. Other lines are passed over without being parsed.
+    """
+    named = f'"what": {json.dumps(what)}'.encode() if what else b""
     for line in _lines(folder):
-        entry = _entry(line)
+        entry = _entry(line) if named in line else None
         if entry is not None:
             yield Decision(
                 number=entry["number"],

@@ -9,7 +9,7 @@ superseding and rejection notes name, and what readers have answered to, stay.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -116,8 +116,20 @@ def forgettable(
     return [Place(ended_at, series) for ended_at, series in rows]
 
 
-def forget_series(session: Session, series: Sequence[str], before: datetime) -> int:
-    """Delete all rows of series that are still forgettable; return how many series."""
+def forget_series(
+    session: Session,
+    series: Sequence[str],
+    before: datetime,
+    keep: Callable[[Session, Sequence[str]], None],
+) -> list[str]:
+    """Delete all rows of series that are still forgettable; return which these were.
+
+    Parameters
+    ----------
+    keep
+        Is called with those series before, in the same transaction: takes out of their rows what
+        is to stay.
+    """
     known = Series.series_instance_uid
     those = select(known).where(known.in_(series)).order_by(known)
     session.execute(those.with_for_update()).all()
@@ -126,9 +138,10 @@ def forget_series(session: Session, series: Sequence[str], before: datetime) -> 
         for uid in session.scalars(those.where(*_forgettable(before)))
         if _lock_deliveries(session, uid)
     ]
+    keep(session, chosen)
     for uid in chosen:
         erase_rows(session, uid)
-    return len(chosen)
+    return chosen
 
 
 def _forgettable(before: datetime) -> list[ColumnElement[bool]]:

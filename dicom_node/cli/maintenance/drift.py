@@ -61,13 +61,19 @@ def accept(
 
     Those that are named begin anew even where nothing has changed, as after another model.
     """
+    from dicom_node import logs
     from dicom_node.assembly.resources import existing_resources
+    from dicom_node.audit.decisions import Decided, DecisionLog
+    from dicom_node.clock_watch import utc_now
     from storage.results.drift import accept as accept_findings
     from storage.results.drift import findings_by_scanner, has_samples, open_findings
 
     if bool(scanner) == everything:
         raise NodeError("expected names of scanners, or --all")
-    with closing(existing_resources(load(config))) as resources:
+    settings, who = load(config), os_user()
+    logs.configure(level=settings.log.level, style=settings.log.format)
+    decisions = DecisionLog(settings.storage.folder, utc_now)
+    with closing(existing_resources(settings)) as resources:
         with resources.sessions.reading() as session:
             changed = findings_by_scanner(open_findings(session))
             chosen = sorted(changed) if everything else list(scanner or ())
@@ -78,5 +84,9 @@ def accept(
             raise NodeError(f"nothing is known of {', '.join(unknown)}: see dicom-node drift")
         with resources.sessions.begin() as session:
             for name in chosen:
-                ended = accept_findings(session, name, os_user(), datetime.now(UTC))
+                ended = accept_findings(session, name, who, datetime.now(UTC))
                 out.print(f"{escape(name)}: {ended} accepted")
+        for name in chosen:
+            texts = [one.text for one in changed.get(name, ())]
+            facts = {"scanner": name, "changes": texts}
+            decisions.record(Decided.ACCEPTED, facts, by=f"{who} (command line)")

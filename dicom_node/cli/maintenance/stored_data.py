@@ -85,10 +85,16 @@ def reinject(
 
 
 def _resources(settings: Settings) -> Resources:
-    """Open the database and folder of a node, with its audit trail."""
+    """Open the database and folder of a node, with its audit trail and its log of decisions."""
     from dicom_node.assembly.resources import audit_of, existing_resources
+    from dicom_node.audit.decisions import DecisionLog
+    from dicom_node.clock_watch import utc_now
 
-    return replace(existing_resources(settings), audit=audit_of(settings))
+    return replace(
+        existing_resources(settings),
+        audit=audit_of(settings),
+        decisions=DecisionLog(settings.storage.folder, utc_now),
+    )
 
 
 def _audited(config: Path) -> Settings:

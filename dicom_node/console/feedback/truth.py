@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dicom_node.console.feedback.opacities import SCHEME
-from dicom_node.maintenance.feedback_cases import is_diagnosis
+from dicom_node.governance.result_records import is_diagnosis
 from pipeline.feedback.diagnosis import Diagnosis
 from storage.results.answers import AnswerLine, AssessedResult
 

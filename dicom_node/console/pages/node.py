@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from config.destinations import Destination
 from dicom_node.assembly.delivery import sender_of
+from dicom_node.audit.decisions import Decided
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, post, user_of
 from dicom_node.console.language.translation import _
@@ -87,8 +88,11 @@ def pause_destination(request: Request) -> Response:
     console = console_of(request)
     name = _named(console, request.path_params["name"]).name
     with console.sessions.begin() as session:
-        if pause(session, name, by=user_of(request).user, now=console.clock()):
+        is_new = pause(session, name, by=user_of(request).user, now=console.clock())
+        if is_new:
             record_change(session, console.change(request, "pause", name, after="paused"))
+    if is_new:
+        console.decide(request, Decided.PAUSED, {"destination": name})
     return RedirectResponse("/destinations", 303)
 
 
@@ -97,9 +101,12 @@ def resume_destination(request: Request) -> Response:
     """Send what waits for a destination that was paused."""
     console, name = console_of(request), request.path_params["name"]
     with console.sessions.begin() as session:
-        if resume(session, name, console.clock()):
+        is_new = resume(session, name, console.clock())
+        if is_new:
             change = console.change(request, "resume", name, before="paused")
             record_change(session, change)
+    if is_new:
+        console.decide(request, Decided.RESUMED, {"destination": name})
     return RedirectResponse("/destinations", 303)
 
 

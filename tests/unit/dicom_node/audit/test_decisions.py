@@ -61,7 +61,9 @@ def test_a_result_names_model_threshold_and_the_result_it_takes_the_place_of(
     resources: Resources, tmp_path: Path
 ) -> None:
     writer = OutcomeWriter(resources, [])
-    made = replace(RESULT, key=KEYS[0], summary={"threshold": 0.5})
+    made = replace(
+        RESULT, key=KEYS[0], summary={"threshold": 0.5, "provenance": {"manifest_sha256": "ab"}}
+    )
     writer.keep(claimed(resources, "0"), made)
     others = tuple(
         replace(one, sop_instance_uid=f"{one.sop_instance_uid}.1") for one in RESULT.objects
@@ -75,6 +77,7 @@ def test_a_result_names_model_threshold_and_the_result_it_takes_the_place_of(
         "result": "0123456789ab",
         "in_place_of": "",
         "model": "m 1",
+        "manifest_sha256": "ab",
         "score": 0.7,
         "positive": True,
         "threshold": 0.5,

@@ -37,6 +37,7 @@ VIEWS = {
     "downgrade": ("0001",),
     "drift": (),
     "feedback": (),
+    "governance models": (),
     "model list": (),
     "model show": (),
     "model verify": ("bundled",),
@@ -58,7 +59,8 @@ ACTS = set(
     """
     backup create / calibrate / certificates / commission / compare / conformance / console /
     constraints / demo / destinations pause / destinations resume / drain / drift accept / echo /
-    erase / evaluate / example / export / feedback import /
+    erase / evaluate / example / export / feedback import / governance licences /
+    governance pack / governance registry / governance sbom /
     localise / model import / notify / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
     stability / synthesise / token add /

@@ -11,6 +11,7 @@ from dicom_node.cli.app import app
 from dicom_node.console.access.people import Role
 from storage.console.changes import latest_changes
 from storage.delivery.pauses import pauses
+from storage.files.decision_log import read_decisions
 from tests.support.console.console_under_test import ConsoleUnderTest, form_token
 
 INI = "[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\nport = 1\n"
@@ -46,6 +47,10 @@ def test_a_destination_is_paused_and_resumed_with_who_did(console: ConsoleUnderT
         done = [(one.user, one.action, one.subject) for one in latest_changes(session, 9)]
     assert done[:2] == [("a-admin", "resume", "PACS"), ("a-admin", "pause", "PACS")]
     assert "pause" not in done[2]
+    decided = [
+        (one.what, one.by, one.facts) for one in read_decisions(console.settings.storage.folder)
+    ]
+    assert decided == [(what, "a-admin", {"destination": "PACS"}) for what in ("paused", "resumed")]
 
 
 def test_what_cannot_be_reached_or_is_not_there_is_told(console: ConsoleUnderTest) -> None:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
+from storage.files.decision_log import read_decisions
 from storage.results.drift import Sample, enter_sample, samples_of
 from storage.series.instance_facts import EquipmentFacts
 from storage.series.instances import record_instance
@@ -33,4 +34,6 @@ def test_a_reference_begins_anew_by_name_also_where_nothing_has_changed(
     with resources.sessions.reading() as session:
         reference, _ = samples_of(session, CT1.scanner, 9, 9)
     assert len(reference) == (1 if status else 0)
+    decided = [(one.what, one.facts) for one in read_decisions(tmp_path)]
+    assert decided == ([] if status else [("accepted", {"scanner": name, "changes": []})])
     resources.close()

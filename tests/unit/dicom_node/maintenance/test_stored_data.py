@@ -58,8 +58,12 @@ def resources(tmp_path: Path) -> Resources:
     return resources
 
 
-OF_NO_SERIES = {"capability", "digest_key", "drift_finding", "lease", "notification"}
-"""Tables whose rows are of the node, of a destination, of a scanner or of a procedure step."""
+OF_NO_SERIES = {
+    *("capability", "digest_key", "drift_finding", "lease", "notification"),
+    "erased_result",
+}
+"""Tables whose rows are of the node, of a destination, of a scanner or of a procedure step; and
+what is kept of erased results, without identity."""
 
 
 def rows(resources: Resources) -> int:

@@ -99,6 +99,9 @@ def test_it_has_what_helps_and_nothing_of_a_patient(used: Settings, tmp_path: Pa
     assert status["states"] == {"receiving": 1}
     assert [line["reason"] for line in status["quarantine"]] == ["no header"]
     assert "192.0.2.55" in found["settings.json"]
+    findings = {one["kind"]: one for one in json.loads(found["findings.json"])}
+    assert findings["quarantine row without its file"]["what"] == "(left out)"
+    assert 'dicom_node_series{state="receiving"} 1.0' in found["metrics.txt"]
     assert [
         (name, canary) for name, text in found.items() for canary in CANARIES if canary in text
     ] == []
@@ -146,6 +149,7 @@ def test_it_is_ours_alone_and_overwrites_nothing(used: Settings, tmp_path: Path)
         (f"incoming/{UID}.dcm", "incoming/U.dcm"),
         (f"of series {UID}.", "of series U."),
         (f"{UID}_7", "U_7"),
+        ("of 2.25.171847265101352532464033088087353361129:", "of U:"),
         ("192.0.2.44:11112, version 3.6.7", "192.0.2.44:11112, version 3.6.7"),
         ('"by": "anna", "at": 1', '"by": "(left out)", "at": 1'),
         ("drained by anna b since 2024", "drained by (left out) since 2024"),

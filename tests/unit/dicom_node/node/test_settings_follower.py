@@ -248,3 +248,54 @@ def test_it_is_recorded_who_changed_which_threshold_from_what_to_what_and_no_sec
             {"[analysis] threshold": ["0.4", "0.3"], "[storage] database_url": "(not shown)"},
         ),
     ]
+
+
+def began_with(tmp_path: Path, text: str) -> list[tuple[str, dict[str, object]]]:
+    """A node starts with a text; who changed what is recorded then."""
+    ini, data = tmp_path / "node.ini", tmp_path / "data"
+    data.mkdir(exist_ok=True)
+    ini.write_text(f"{text}[storage]\nfolder = data\n")
+    before = len(list(read_decisions(data)))
+    follower = SettingsFollower(ini, load(ini), lambda _: None, health=Health())
+    follower.decisions = DecisionLog(data, utc_now)
+    for _ in range(3):
+        follower.look()
+    return [(one.by, dict(one.facts)) for one in read_decisions(data)][before:]
+
+
+def test_what_was_changed_while_no_node_ran_is_recorded_at_the_start(tmp_path: Path) -> None:
+    told = began_with(tmp_path, FIRST)
+    assert told == [
+        (
+            BY_HAND,
+            {
+                "[analysis] threshold": [None, "0.5"],
+                "[node] port": [None, "104"],
+                "[storage] folder": [None, "data"],
+            },
+        )
+    ]
+    assert began_with(tmp_path, FIRST) == []
+    ini = tmp_path / "node.ini"
+    text = ini.read_text()
+    changed = text.replace("0.5", "0.4").replace("port = 104\n", "")
+    write_settings(ini, changed, expected_digest=digest(text), by="mary", at=utc_now())
+    told = began_with(tmp_path, FIRST.replace("0.5", "0.4").replace("port = 104\n", ""))
+    assert told == [
+        ("mary", {"[analysis] threshold": ["0.5", "0.4"], "[node] port": ["104", None]})
+    ]
+    assert began_with(tmp_path, FIRST)[0][0] == BY_HAND
+    ini.write_text(f"{ini.read_text()}database_url = sqlite:///a\n")
+    follower = SettingsFollower(ini, load(ini), lambda _: None, health=Health())
+    follower.decisions = DecisionLog(tmp_path / "data", utc_now)
+    follower.look()
+    follower.look()
+    latest = list(read_decisions(tmp_path / "data"))[-1]
+    assert dict(latest.facts) == {"[storage] database_url": "(not shown)"}
+
+
+def test_receivers_that_share_a_log_do_not_record_files_of_their_own(tmp_path: Path) -> None:
+    assert (
+        began_with(tmp_path, f"{FIRST}[node]\nreceiver = a\n".replace("[node]\nport = 104\n", ""))
+        == []
+    )

@@ -1,0 +1,141 @@
+"""The commands `governance`: models, software, results without identity, and a pack of it all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from config.reader import load
+from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, err, out
+from dicom_node.cli.views.json_text import json_text
+from dicom_node.errors import NodeError
+
+if TYPE_CHECKING:
+    from dicom_node.governance.model_inventory import UsedModel
+
+app = typer.Typer(
+    no_args_is_help=True, help="For an audit: models, software, results without identity, a pack."
+)
+
+NewFile = Annotated[Path, typer.Argument(help="The file that is written; it must be new.")]
+
+
+@app.command()
+def models(as_json: AsJson = False, config: Ini = INI) -> None:
+    """List the models that have made results: which, when, how many, with which thresholds."""
+    from dicom_node.cli.maintenance.governance_parts import used_models
+
+    found = used_models(load(config))
+    if as_json:
+        typer.echo(json_text(found))
+        return
+    table = Table("model", "manifest", "in use", "results", "erased", "thresholds", "card")
+    for one in found:
+        table.add_row(*map(escape, _line(one)))
+    out.print(table)
+
+
+def _line(one: UsedModel) -> tuple[str, ...]:
+    begun = f"{one.started:%Y-%m-%d}" if one.started else ""
+    ended = "now" if one.in_use else f"{one.ended:%Y-%m-%d}" if one.ended else ""
+    made = f"{one.made.results}, {one.made.first} to {one.made.latest}" if one.made else "none"
+    above = [f"{level or 'not known'}: {part.results}" for level, part in one.thresholds.items()]
+    return (
+        one.model,
+        one.manifest_sha256[:12],
+        f"{begun} to {ended}" if begun or ended else "",
+        made,
+        str(one.erased),
+        "; ".join(above),
+        "at hand" if one.card else "not at hand",
+    )
+
+
+@app.command()
+def sbom(file: NewFile, config: Ini = INI) -> None:
+    """Write the software bill of materials of this installation (CycloneDX 1.6, JSON)."""
+    from dicom_node.analysis.configuration import model_folder
+    from dicom_node.governance.sbom import sbom as bill
+
+    _write(file, [bill(model_folder(load(config)), datetime.now(UTC))])
+
+
+@app.command()
+def licences(file: NewFile) -> None:
+    """Write the licences of everything by others that is installed, one after another."""
+    from dicom_node.governance.licences import licences_text
+
+    _write(file, [licences_text()])
+
+
+@app.command()
+def registry(
+    file: Annotated[
+        Path, typer.Argument(help="The file, .csv or .json, that is written; it must be new.")
+    ],
+    since: Annotated[
+        str | None, typer.Option(metavar=DAY, help="Results made on that day or later.")
+    ] = None,
+    config: Ini = INI,
+) -> None:
+    """Write results without identity: study, equipment, protocol, result, agreement."""
+    from dicom_node.assembly.resources import existing_resources
+    from dicom_node.governance.registry import FORMS
+    from dicom_node.governance.result_records import records
+    from dicom_node.identity_key import existing_key
+
+    if file.suffix not in FORMS:
+        raise NodeError(f"expected a file that ends with {' or '.join(FORMS)}, got {file}")
+    begin = day_of(since, datetime.now().astimezone())[0] if since else None
+    settings = load(config)
+    key = existing_key(settings.storage.folder)
+    with closing(existing_resources(settings)) as resources:
+        _write(file, FORMS[file.suffix](records(resources.sessions, key, since=begin)))
+
+
+@app.command()
+def pack(file: NewFile, config: Ini = INI) -> None:
+    """Pack everything that an audit asks for into one zip file, without patients.
+
+    Exit status 1 if a part could not be read as a whole, or the log of decisions was changed; the
+    pack says so, and has the rest.
+    """
+    from dicom_node.cli.maintenance.governance_parts import about, parts_of
+    from dicom_node.governance.pack import make_pack
+    from storage.files.decision_log import verify
+
+    settings, now = load(config), datetime.now(UTC)
+    faults = make_pack(file, parts_of(settings, config, now), now, about(settings))
+    broken = {name: fault for name, fault in faults.items() if fault}
+    if changed := verify(settings.storage.folder).fault:
+        broken["decisions.jsonl"] = changed
+    for name, fault in broken.items():
+        err.print(f"[bold red]not whole:[/] {escape(name)}: {escape(fault)}")
+    typer.echo(f"{file}: {len(faults) - len(broken)} of {len(faults)} parts are whole")
+    raise typer.Exit(1 if broken else 0)
+
+
+def _write(file: Path, pieces: Iterable[str]) -> None:
+    """Write text into a new file, for this user alone.
+
+    Raises
+    ------
+    NodeError
+        If the file is there.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as fault:
+        raise NodeError(f"expected a new file, got {file}") from fault
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+        for piece in pieces:
+            stream.write(piece)
+    typer.echo(f"{file}: {file.stat().st_size} bytes")

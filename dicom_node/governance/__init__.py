@@ -1,0 +1,1 @@
+"""Records to answer with: software, models, results without identity, and the pack of all of it."""
