@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import stat
@@ -51,7 +52,6 @@ def faults(settings: Settings) -> list[str]:
         _database,
         _engine,
         _model,
-        _second_model,
         _device,
         _notify,
     )
@@ -87,7 +87,12 @@ def doubts(
             f"pynetdicom {pynetdicom}: this node was tested with {', '.join(version.TESTED)};"
             " it receives and sends by the slower way"
         )
-    return [*doubtful, *certificate_doubts_of(settings, now), *_destinations(settings)]
+    return [
+        *doubtful,
+        *certificate_doubts_of(settings, now),
+        *_destinations(settings),
+        *_second_model(settings),
+    ]
 
 
 def _destinations(settings: Settings) -> Iterator[str]:
@@ -265,21 +270,27 @@ def _model(settings: Settings) -> Iterator[str]:
 
 
 def _second_model(settings: Settings) -> Iterator[str]:
-    """Read the manifest of the second model; load its networks as well where analyses run here."""
+    """Read the manifest of the second model, and its weights where analyses run here.
+
+    The node does all its work without a second model. No network is made of the weights: this is
+    asked in the node, which has no torch.
+    """
     folder = settings.shadow.model
     if folder is None:
         return
     try:
-        if read_manifest(folder)[1] == read_manifest(model_folder(settings))[1]:
+        manifest, digest = read_manifest(folder)
+        if digest == read_manifest(model_folder(settings))[1]:
             yield f"[shadow] model: expected another model than the one in use, got it: {folder}"
         if _computes_here(settings):
-            from pipeline.model.loading import device_for, load
-
-            load(folder, device_for("cpu"))
+            for network in (manifest.networks.lungs, manifest.networks.classifier):
+                weights = (folder / network.file).read_bytes()
+                if hashlib.sha256(weights).hexdigest() != network.sha256:
+                    yield f"[shadow] model: {network.file} is not the file that its manifest names"
+    except OSError as fault:
+        yield f"[shadow] model: expected a file that can be read, got {fault}"
     except ModelError as fault:
         yield f"[shadow] model: {fault}"
-    except ImportError:
-        return  # said of the model
 
 
 def _device(settings: Settings) -> Iterator[str]:

@@ -15,8 +15,10 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.security import CertificateWatch
 from dicom_node.network.pynetdicom_internals.version import TESTED
-from dicom_node.preflight import doubts
+from dicom_node.preflight import doubts, faults
+from pipeline.model.manifest import BUNDLED
 from tests.support.reception import open_resources
+from tests.support.samples.second_model import second_model
 
 INI = """
 [destination PACS]
@@ -42,6 +44,32 @@ def test_an_untested_pynetdicom_is_doubtful(settings: Settings) -> None:
     assert doubts(settings, pynetdicom="3.1.0") == [
         "pynetdicom 3.1.0: this node was tested with 3.0.4; it receives and sends by the slower way"
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("none", "[shadow] model: "),
+        ("altered", "[shadow] model: classifier.safetensors is not the file"),
+        ("half", "[shadow] model: expected a file that can be read"),
+        (str(BUNDLED), "[shadow] model: expected another model than the one in use"),
+    ],
+)
+def test_a_second_model_that_cannot_be_used_is_doubtful_and_no_fault(
+    tmp_path: Path, model: str, words: str
+) -> None:
+    weights = second_model(tmp_path / "altered") / "classifier.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    (second_model(tmp_path / "half") / "classifier.safetensors").unlink()
+    ini = tmp_path / "node.ini"
+    ini.write_text(f"{INI}[storage]\nfolder = {tmp_path / 'data'}\n[shadow]\nmodel = {model}\n")
+    settings = load(ini)
+
+    (doubt,) = doubts(settings, pynetdicom=TESTED[0])
+
+    assert doubt.startswith(words)
+    assert faults(settings) == []
 
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
