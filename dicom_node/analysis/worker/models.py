@@ -22,8 +22,8 @@ Device = Literal["auto", "cpu", "cuda"]
 
 def load_models(wanted: AnalysisConfig | ImagesRequest) -> Models:
     """Load the networks, once for each process: those of the model in use, and of a second one."""
-    folder = folder_of(wanted.model)
-    return _models(folder, wanted.device, wanted.threads or os.cpu_count() or 1)
+    folder, threads = folder_of(wanted.model), wanted.threads or os.cpu_count() or 1
+    return _models(folder, wanted.model.sha256, wanted.device, threads)
 
 
 def folder_of(model: ModelReference) -> Path:
@@ -41,7 +41,8 @@ def folder_of(model: ModelReference) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _models(folder: Path, device: Device, threads: int) -> Models:
+def _models(folder: Path, _sha256: str, device: Device, threads: int) -> Models:
+    """Load a folder; once more if another model lies there, as a second one may at any time."""
     import torch
 
     from pipeline.model.loading import device_for, load
