@@ -89,7 +89,9 @@ def make_pack(
     sums, faults = dict[str, str](), dict[str, str]()
     with new_zip(file) as bundle:
         for name in EXPLAINED:
-            sums[name], faults[name] = _write(bundle, name, parts[name])
+            entry = zipfile.ZipInfo(name, now.timetuple()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            sums[name], faults[name] = _write(bundle, entry, parts[name])
         readme = _readme(now, about, faults)
         bundle.writestr(README, readme)
         sums[README] = hashlib.sha256(readme.encode()).hexdigest()
@@ -97,10 +99,10 @@ def make_pack(
     return faults
 
 
-def _write(bundle: zipfile.ZipFile, name: str, read: Part) -> tuple[str, str]:
+def _write(bundle: zipfile.ZipFile, entry: zipfile.ZipInfo, read: Part) -> tuple[str, str]:
     """Write a part; return its SHA-256, and why it could not be read as a whole."""
     summed, fault = hashlib.sha256(), ""
-    with bundle.open(name, "w", force_zip64=True) as stream:
+    with bundle.open(entry, "w", force_zip64=True) as stream:
 
         def put(piece: bytes) -> None:
             summed.update(piece)

@@ -176,14 +176,18 @@ def _result(result: MadeResult, summary: Mapping[str, Any]) -> dict[str, Any]:
         "threshold": summary.get("threshold"),
         "indeterminate_from": summary.get("indeterminate_from"),
         "answer": summary.get("answer"),
-        "lungs_percent": None if share is None else round(100 * share, 1),
-        "ground_glass_ml": opacities.get("ground_glass"),
-        "consolidation_ml": opacities.get("consolidation"),
+        "lungs_percent": None if share is None else _rounded(100 * share),
+        "ground_glass_ml": _rounded(opacities.get("ground_glass")),
+        "consolidation_ml": _rounded(opacities.get("consolidation")),
         "lesions": len(summary.get("lesions") or ()),
         "flags": list(summary.get("flags") or ()),
         "doubts": sorted({one["code"] for one in summary.get("doubts") or ()}),
-        "seconds": made_by.get("seconds"),
+        "seconds": _rounded(made_by.get("seconds")),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _diagnosis(answers: Sequence[AnswerLine]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from config.reader import load
-from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, err, out
+from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, err
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
-    from dicom_node.governance.model_inventory import UsedModel
+    from dicom_node.governance.model_inventory import Months, UsedModel
 
 app = typer.Typer(
     no_args_is_help=True, help="For an audit: models, software, results without identity, a pack."
@@ -37,26 +36,32 @@ def models(as_json: AsJson = False, config: Ini = INI) -> None:
     if as_json:
         typer.echo(json_text(found))
         return
-    table = Table("model", "manifest", "in use", "results", "erased", "thresholds", "card")
     for one in found:
-        table.add_row(*map(escape, _line(one)))
-    out.print(table)
+        typer.echo("\n".join(_lines(one)))
 
 
-def _line(one: UsedModel) -> tuple[str, ...]:
-    begun = f"{one.started:%Y-%m-%d}" if one.started else ""
-    ended = "now" if one.in_use else f"{one.ended:%Y-%m-%d}" if one.ended else ""
-    made = f"{one.made.results}, {one.made.first} to {one.made.latest}" if one.made else "none"
-    above = [f"{level or 'not known'}: {part.results}" for level, part in one.thresholds.items()]
-    return (
-        one.model,
-        one.manifest_sha256[:12],
-        f"{begun} to {ended}" if begun or ended else "",
-        made,
-        str(one.erased),
-        "; ".join(above),
-        "at hand" if one.card else "not at hand",
-    )
+def _lines(one: UsedModel) -> Iterator[str]:
+    """Say of a model what the list is asked for, its name first."""
+    begun = f"since {one.started:%Y-%m-%d}" if one.started else "from the first on that is known"
+    ended = "" if one.ended is None else f", until {one.ended:%Y-%m-%d}"
+    yield f"{one.model}{' (in use)' if one.in_use else ''}: {begun}{ended}"
+    yield f"    manifest {one.manifest_sha256 or 'not known'}"
+    if one.made is None:
+        yield "    no results"
+    else:
+        erased = f", {one.erased} of series erased since" if one.erased else ""
+        yield f"    results: {_months(one.made)}{erased}"
+    for level, part in one.thresholds.items():
+        yield f"    threshold {level or 'not known'}: {_months(part)}"
+    if one.card is None:
+        yield "    its card is not at hand"
+    else:
+        yield from (f"    trained on {line}" for line in one.card["card"]["trained_on"])
+
+
+def _months(part: Months) -> str:
+    until = "" if part.latest == part.first else f" to {part.latest}"
+    return f"{part.results}, {part.first}{until}"
 
 
 @app.command()
