@@ -49,6 +49,8 @@ HOT: Mapping[str, frozenset[str]] = {
     "analysis": frozenset(
         {
             "threshold",
+            "switch",
+            "expires",
             "urgent_aes",
             "lesions_when_negative",
             "unreported_changes_percent",

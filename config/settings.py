@@ -27,6 +27,7 @@ from config.value_types import (
     FilePath,
     Label,
     Model,
+    OptionalDate,
     OptionalPath,
     OptionalServer,
     OptionalUid,
@@ -185,6 +186,19 @@ class AnalysisSettings(Section):
     model: Model = Field(
         default="bundled",
         description="'bundled', or a folder with a model manifest and its weights.",
+    )
+    switch: Literal["on", "hold", "off"] = Field(
+        default="on",
+        description="'hold': from now on no series is analysed, and no result leaves, those that"
+        " are made already among them; all of it waits, and goes on with 'on'. 'off': series end as"
+        " not analysed (`switched-off`), with a notice where not_analysed in [results] wants one;"
+        " results that were made wait. Documents of readers are read all the same.",
+    )
+    expires: OptionalDate = Field(
+        default=None,
+        description="Last day, such as 2027-06-30, on which the model may analyse; a fault says so"
+        " 30 days before. After it series wait until another day is set, or another model. Empty:"
+        " it does not expire.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="'auto' (a GPU when there is one), 'cpu' or 'cuda'."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -208,6 +209,16 @@ def _threshold(text: object) -> object:
     return number
 
 
+def _date(text: object) -> object:
+    """Convert to a date, or to none."""
+    if text is None or isinstance(text, date):
+        return text
+    try:
+        return date.fromisoformat(str(text)) if text else None
+    except ValueError as error:
+        raise ValueError("nothing, or a date such as 2027-06-30") from error
+
+
 def _scheduler(text: str) -> str:
     """Check ``embedded``, or ``tls://host:port``."""
     if text != "embedded" and not re.fullmatch(r"tls://[^\s/:]+:\d{1,5}", text):
@@ -332,6 +343,7 @@ OptionalPath = Annotated[
 Model = Annotated[Literal["bundled"] | Path, BeforeValidator(_model), AfterValidator(_folder)]
 Regex = Annotated[str, AfterValidator(_regex)]
 Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]
+OptionalDate = Annotated[date | None, BeforeValidator(_date)]
 Scheduler = Annotated[str, AfterValidator(_scheduler)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 OptionalUser = Annotated[str, AfterValidator(_user)]

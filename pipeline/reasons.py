@@ -63,6 +63,11 @@ class UnsuitableReason(_Code):
         "A rejection note of the PACS names images of the series: nothing to do. After a"
         " revocation, dicom-node reprocess has it analysed.",
     )
+    SWITCHED_OFF = (
+        "switched-off",
+        "The site has switched the analysis off: nothing to do. Once it is on again, dicom-node"
+        " reprocess has the series analysed.",
+    )
     NOT_CT = ("not-ct", "The series is not CT: nothing to do.")
     LOCALIZER = ("localizer", "The series is a localizer: nothing to do.")
     NOT_ORIGINAL = (

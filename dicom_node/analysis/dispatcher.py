@@ -17,6 +17,7 @@ from dicom_node.analysis.before_closing.analysis_ahead import AnalysisAhead
 from dicom_node.analysis.consequences import EXPECTED, AttemptPolicy, Failure, consequence_of
 from dicom_node.analysis.not_analysed_notices import Notices, standing_notice
 from dicom_node.analysis.outcome_writer import OutcomeWriter
+from dicom_node.analysis.oversight.permission import UNRESTRICTED, Oversight, Permission
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.tasks_in_hand import TasksInHand
 from dicom_node.analysis.worker import feedback_task, notice_task, series_task
@@ -51,9 +52,14 @@ IMAGES_REJECTED = Ending(
     reason=f"{UnsuitableReason.IMAGES_REJECTED}: A document rejects the images of the series.",
 )
 
+SWITCHED_OFF = Unsuitable(
+    code=UnsuitableReason.SWITCHED_OFF, text="The analysis is switched off at this site."
+)
+
 NOTICE_TRIES = 2  #: a notice whose making kills so many workers is given up
 URGENT, USUAL, RERUN = 1, 0, -1  #: priorities of tasks
 CANNOT_WRITE = (StorageFull, StorageUnwritable, DatabaseUnavailable)  #: what came of it is held
+MODEL_PART = "model"  #: part that says whether series may be analysed
 PART = "results"  #: part of the node whose condition the dispatcher reports
 
 
@@ -100,12 +106,15 @@ class DispatchRules:
     ----------
     outcomes
         Writes down how analyses end.
+    oversight
+        Says whether series may be analysed.
     """
 
     request_builder: RequestBuilder
     notices: Notices
     policy: AttemptPolicy
     outcomes: OutcomeWriter
+    oversight: Oversight = UNRESTRICTED
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -120,6 +129,8 @@ class AnalysisDispatcher:
         Runs the settling of a finished task: the engine's own thread must not wait for the disk.
     wake
         Called when a task was settled: there may be room for the next, and results to deliver.
+    oversight
+        Says whether series may be analysed.
     make_way
         Called when a worker is about to get a task, for whoever has one that can wait.
     _failed_at
@@ -134,6 +145,7 @@ class AnalysisDispatcher:
     outcomes: OutcomeWriter
     executor: Executor
     wake: Callable[[], None]
+    oversight: Oversight = UNRESTRICTED
     make_way: Callable[[], object] = bool
     _failed_at: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _in_hand: TasksInHand = field(default_factory=TasksInHand, init=False)
@@ -148,11 +160,18 @@ class AnalysisDispatcher:
         """Begin further analyses by other rules; those that run keep what they began with."""
         self.request_builder, self.notices = rules.request_builder, rules.notices
         self.policy, self.outcomes = rules.policy, rules.outcomes
+        self.oversight = rules.oversight
+
+    @property
+    def permission(self) -> Permission:
+        """What may be done now."""
+        return self.oversight.permission(self.resources.clock().astimezone().date())
 
     @property
     def is_idle(self) -> bool:
-        """Whether no series is with a worker, is held, or is about to be closed."""
-        return not len(self._in_hand) and self._expected is None and self._ahead.running is None
+        """Whether series may be analysed, and none is with a worker, or about to be closed."""
+        has_none = not len(self._in_hand) and self._expected is None
+        return has_none and self._ahead.running is None and self.permission.analyses
 
     def expect(self, series: OpenSeries) -> None:
         """Note a series that is about to be closed; the next dispatch may begin with it."""
@@ -162,20 +181,35 @@ class AnalysisDispatcher:
         """Hand closed series to the engine while it has a free worker.
 
         A series that is held keeps its worker's place: nothing more is computed meanwhile. While
-        the storage folder is away, all wait.
+        the storage folder is away, all wait; while nothing may be analysed, all but documents.
         """
         self._end_overdue()
         if folder_fault(self.resources.folder.root):
             return
         self._settle_held()
+        permission = self.permission
+        self._tell(permission)
+        waits = not (permission.analyses or permission.ends)
         while len(self._in_hand) < self.workers.slots:
             with self.resources.sessions.begin() as session:
-                ticket = claim_next(session, self.resources.clock(), self.policy.urgent_aes)
+                ticket = claim_next(
+                    session,
+                    self.resources.clock(),
+                    self.policy.urgent_aes,
+                    documents_only=waits,
+                )
             if ticket is None:
-                self._begin_ahead()
+                if permission.analyses:
+                    self._begin_ahead()
                 return
             self._forget_expected(ticket)
             self._begin(ticket)
+
+    def _tell(self, permission: Permission) -> None:
+        if permission.fault:
+            self.resources.health.fault(MODEL_PART, permission.fault)
+        else:
+            self.resources.health.well(MODEL_PART)
 
     def _forget_expected(self, ticket: SeriesTicket) -> None:
         """Forget that a series is about to be closed, now that it is."""
@@ -199,17 +233,9 @@ class AnalysisDispatcher:
             if ticket.of_documents:
                 self._begin_reading(ticket)
                 return
-            uid = ticket.series_instance_uid
-            with self.resources.sessions() as session:
-                own = is_own(session, uid, ticket.sop_instance_uids)
-                rejected = are_images_rejected(session, uid)
-            if own:
-                self._end_unsuitable(ticket, OWN)
-            elif rejected:
-                self.outcomes.end(ticket, IMAGES_REJECTED)
-            elif ticket.purged and not ticket.rerun:
-                self._end_unsuitable(ticket, removed(ticket))
-            elif ticket.attempts > self.policy.attempts:  # the node itself went down each time
+            if self._ends_at_once(ticket):
+                return
+            if ticket.attempts > self.policy.attempts:  # the node itself went down each time
                 failure, why = Failure(reason=went_down(ticket)), "the node itself went down"
                 if ticket.attempts > self.policy.attempts + 1:  # by the notice as well
                     self.outcomes.end(ticket, _failed(failure), no_notice=why)
@@ -217,6 +243,24 @@ class AnalysisDispatcher:
                     self._end_failed(ticket, failure)
             else:
                 self._submit(ticket, self.request_builder.build(ticket))
+
+    def _ends_at_once(self, ticket: SeriesTicket) -> bool:
+        """End a series that nobody need look at; False if there is none such reason."""
+        uid = ticket.series_instance_uid
+        with self.resources.sessions() as session:
+            own = is_own(session, uid, ticket.sop_instance_uids)
+            rejected = are_images_rejected(session, uid)
+        if own:
+            self._end_unsuitable(ticket, OWN)
+        elif rejected:
+            self.outcomes.end(ticket, IMAGES_REJECTED)
+        elif self.permission.ends and not ticket.of_self_test:
+            self._end_switched_off(ticket)
+        elif ticket.purged and not ticket.rerun:
+            self._end_unsuitable(ticket, removed(ticket))
+        else:
+            return False
+        return True
 
     def _begin_reading(self, ticket: SeriesTicket) -> None:
         """Have documents read as answers to results, unless they are results themselves."""
@@ -416,6 +460,14 @@ class AnalysisDispatcher:
         reason = f"{unsuitable.code}: {unsuitable.text}"
         ending = Ending(state=SeriesState.UNSUITABLE, reason=reason)
         self._end_with_notice(ticket, ending, unsuitable.code, unsuitable.text)
+
+    def _end_switched_off(self, ticket: SeriesTicket) -> None:
+        """End a series without an analysis; of a rerun earlier results are left standing."""
+        if ticket.rerun is not None:
+            reason = f"{SWITCHED_OFF.code}: {SWITCHED_OFF.text}"
+            self.outcomes.end(ticket, Ending(state=SeriesState.UNSUITABLE, reason=reason))
+        else:
+            self._end_unsuitable(ticket, SWITCHED_OFF)
 
     def _end_failed(self, ticket: SeriesTicket, failure: Failure) -> None:
         """End a series that needs a person. A rerun that fails leaves earlier results standing."""

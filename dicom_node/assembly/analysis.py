@@ -12,6 +12,7 @@ from dicom_node.analysis.consequences import AttemptPolicy
 from dicom_node.analysis.dispatcher import AnalysisDispatcher, DispatchRules
 from dicom_node.analysis.not_analysed_notices import Notices
 from dicom_node.analysis.outcome_writer import OutcomeWriter
+from dicom_node.analysis.oversight.permission import Oversight
 from dicom_node.analysis.prior_fetch import PriorFetcher
 from dicom_node.analysis.request_builder import RequestBuilder
 from dicom_node.analysis.worker.messages import ModelReference
@@ -65,6 +66,7 @@ def dispatcher_of(
         notices=rules.notices,
         policy=rules.policy,
         outcomes=rules.outcomes,
+        oversight=rules.oversight,
         executor=executor,
         wake=wake,
     )
@@ -84,6 +86,7 @@ def dispatch_rules_of(
             urgent_aes=frozenset(settings.analysis.urgent_aes),
         ),
         outcomes=OutcomeWriter(resources, receivers_of(settings), settings.drift.action),
+        oversight=Oversight(switch=settings.analysis.switch, expires=settings.analysis.expires),
     )
 
 

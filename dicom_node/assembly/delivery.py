@@ -135,14 +135,9 @@ def stow_sender_of(settings: Settings, destination: WebDestination) -> StowSende
 
 def delivery_worker_of(name: str, route: Route, resources: Resources) -> DeliveryWorker:
     """Make the delivery worker of one destination."""
-    return DeliveryWorker(
-        name,
-        route.sender,
-        backoff=route.backoff,
-        resources=resources,
-        requester=route.requester,
-        latest_only=route.latest_only,
-    )
+    worker = DeliveryWorker(name, route.sender, backoff=route.backoff, resources=resources)
+    worker.take(route)
+    return worker
 
 
 def route_of(settings: Settings, destination: Destination, resources: Resources) -> Route:
@@ -164,6 +159,7 @@ def route_of(settings: Settings, destination: Destination, resources: Resources)
         ),
         requester=commitment_requester_of(settings, destination, resources),
         latest_only=not isinstance(destination, ObjectDestination),
+        notices_only=settings.analysis.switch != "on",
     )
 
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import httpx
@@ -54,6 +55,7 @@ def start_monitoring(
     resources: Resources,
     registry: CollectorRegistry,
     destinations: Callable[[], Sequence[str]],
+    expires: Callable[[], date | None],
 ) -> MonitoringServer:
     """Serve what is counted, the present state, and the process.
 
@@ -63,13 +65,16 @@ def start_monitoring(
         Of what is counted already.
     destinations
         Names of those that are delivered to now.
+    expires
+        As `Sources` has it.
 
     Raises
     ------
     NodeError
         If the address cannot be listened on.
     """
-    registry.register(StateCollector(sources_of(settings, resources, destinations)))
+    sources = replace(sources_of(settings, resources, destinations), expires=expires)
+    registry.register(StateCollector(sources))
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     wanted = settings.monitoring
@@ -113,6 +118,7 @@ def sources_of(
         certificates=lambda: certificate_ends_of(settings),
         model=f"{model.name} {model.version}",
         clock=resources.clock,
+        expires=lambda: settings.analysis.expires,
     )
 
 

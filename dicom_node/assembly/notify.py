@@ -12,7 +12,10 @@ from dicom_node.resources import Resources
 
 
 def notify_job_of(
-    settings: Settings, resources: Resources, destinations: Callable[[], Sequence[str]]
+    settings: Settings,
+    resources: Resources,
+    destinations: Callable[[], Sequence[str]],
+    withholds: Callable[[], bool],
 ) -> NotifyJob | None:
     """Make the job; None if nobody is to be told.
 
@@ -20,6 +23,8 @@ def notify_job_of(
     ----------
     destinations
         Names of those that are delivered to now.
+    withholds
+        As `NotifyJob` takes it.
     """
     wanted = settings.notify
     if wanted.recipients_file is None:
@@ -33,4 +38,4 @@ def notify_job_of(
             source=settings.node.ae_title,
         ),
     )
-    return NotifyJob(resources, rules, destinations)
+    return NotifyJob(resources, rules, destinations, withholds=withholds)

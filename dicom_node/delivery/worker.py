@@ -20,6 +20,7 @@ from dicom_node.delivery.sender import Sender
 from dicom_node.errors import NodeError
 from dicom_node.logs import log
 from dicom_node.resources import Resources
+from pipeline.encode.result.kinds import ResultKind
 from storage.delivery.commitments import accept_uncommitted
 from storage.delivery.outbox import (
     DueDelivery,
@@ -89,12 +90,15 @@ class Route:
         Requests its commitment to the objects it accepted; None if acceptance is enough.
     latest_only
         Whether it keeps the latest report of a series alone: an older one is not sent after it.
+    notices_only
+        Whether results are withheld, and only notices that a series was not analysed leave.
     """
 
     sender: Sender
     backoff: Backoff
     requester: CommitmentRequester | None = None
     latest_only: bool = False
+    notices_only: bool = False
 
 
 class DeliveryWorker:
@@ -120,7 +124,10 @@ class DeliveryWorker:
     ) -> None:
         self.name = name
         self._route = Route(
-            sender=sender, backoff=backoff, requester=requester, latest_only=latest_only
+            sender=sender,
+            backoff=backoff,
+            requester=requester,
+            latest_only=latest_only,
         )
         self._follow_route()
         self._resources = resources
@@ -142,7 +149,7 @@ class DeliveryWorker:
     def _follow_route(self) -> None:
         route = self._route
         self._sender, self._backoff, self._requester = route.sender, route.backoff, route.requester
-        self._latest_only = route.latest_only
+        self._latest_only, self._notices_only = route.latest_only, route.notices_only
 
     def probe(self) -> None:
         """Ask the destination which SOP classes it accepts, and record its answer, if any.
@@ -186,6 +193,10 @@ class DeliveryWorker:
         elif not self._stopping and not self._is_paused():
             self._requester.run_once()
 
+    def _is_withheld(self) -> bool:
+        """Say whether results are withheld since what is sent was claimed."""
+        return self._route.notices_only and not self._notices_only
+
     def _is_paused(self) -> bool:
         with self._sessions.reading() as session:
             return is_paused(session, self.name)
@@ -214,7 +225,8 @@ class DeliveryWorker:
         with self._sessions.begin() as session:
             if is_paused(session, self.name):
                 return []
-            found = due(session, self.name, now, BATCH, longest_wait=longest)
+            kinds = (ResultKind.NOTICE,) if self._notices_only else ()
+            found = due(session, self.name, now, BATCH, longest_wait=longest, kinds=kinds)
             claimed = to_send = claim(session, found)
             if self._latest_only:
                 to_send = end_overtaken(session, claimed, now)
@@ -224,7 +236,7 @@ class DeliveryWorker:
         return to_send
 
     def _deliver(self, deliveries: list[DueDelivery]) -> bool:
-        """Send what was claimed; False if some of it is postponed, or put back for a pause."""
+        """Send what was claimed; False if some of it is postponed, or put back."""
         sent_now = _Batch()
         try:
             is_put_back = self._attempt(deliveries, sent_now)
@@ -236,10 +248,10 @@ class DeliveryWorker:
         return not is_postponed and not is_put_back
 
     def _attempt(self, deliveries: list[DueDelivery], sent_now: _Batch) -> bool:
-        """Send what was claimed, and settle it; True if some of it is put back for a pause."""
+        """Send what was claimed, and settle it; True if some is put back, as it must not leave."""
         waiting = {self._folder.locate(delivery.path): delivery for delivery in deliveries}
         why = self._send(waiting, sent_now)
-        is_put_back = bool(waiting) and self._is_paused()
+        is_put_back = bool(waiting) and (self._is_withheld() or self._is_paused())
         if is_put_back:
             self._put_back()
             waiting.clear()
@@ -264,7 +276,7 @@ class DeliveryWorker:
                         self._enter(delivery, outcome, sent_now)
                     else:
                         sent_now.general.append((delivery, outcome))
-                    if self._stopping or self._is_paused():
+                    if self._stopping or self._is_withheld() or self._is_paused():
                         break
         except StorageError:
             raise

@@ -26,6 +26,7 @@ NOT_OF_A_SCANNER = frozenset(
         UnsuitableReason.OWN_RESULT,
         UnsuitableReason.IMAGES_REJECTED,
         UnsuitableReason.INSTANCES_REMOVED,
+        UnsuitableReason.SWITCHED_OFF,
     }
 )
 """Reasons why a series is not analysed that say nothing of what made it."""

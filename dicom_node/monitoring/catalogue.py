@@ -60,6 +60,7 @@ def states() -> Iterator[Metric]:
             self_test_seconds=0.0,
             model="",
             clock=lambda: MOMENT,
+            expires=MOMENT.date,
         )
     ).collect()
 

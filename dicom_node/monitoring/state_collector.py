@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from importlib.metadata import version
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -40,6 +41,8 @@ class Sources:
         Of the disk of the storage folder; `OSError` where it is away.
     self_test_seconds
         Between two self-tests; 0 where none is due by itself.
+    expires
+        Last day of the model; None if it has none.
     certificates
         End of each certificate in use, by its setting.
     """
@@ -54,6 +57,7 @@ class Sources:
     model: str
     clock: Callable[[], datetime]
     role: Callable[[], str] = str
+    expires: Callable[[], date | None] = lambda: None
 
 
 def gauge(name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
@@ -137,6 +141,13 @@ class StateCollector(Collector):
         for setting, end in self._sources.certificates():
             ends.add_metric((setting,), end.timestamp())
         yield ends
+        if last_day := self._sources.expires():
+            expiry = gauge(
+                "model_expiry_timestamp_seconds", "When the last day of the model is over."
+            )
+            over = datetime.combine(last_day + timedelta(days=1), time_of_day.min).astimezone()
+            expiry.add_metric((), over.timestamp())
+            yield expiry
 
     def _of_disk(self) -> Iterator[Metric]:
         reserve = gauge("disk_reserve_bytes", "Space kept free of instances.")

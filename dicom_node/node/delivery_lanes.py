@@ -36,7 +36,7 @@ class DeliveryLanes:
             If a destination is called by TLS, and there are no files for that.
         """
         described = {
-            destination.name: (destination, settings.delivery)
+            destination.name: (destination, settings.delivery, settings.analysis.switch)
             for destination in settings.destinations
             if destination.enabled
         }

@@ -230,7 +230,13 @@ def monitored(node: Node, settings: Settings, counted: CollectorRegistry) -> Cal
     if not settings.monitoring.port:
         return lambda: None
     try:
-        server = start_monitoring(settings, node.resources, counted, lambda: node.destinations)
+        server = start_monitoring(
+            settings,
+            node.resources,
+            counted,
+            lambda: node.destinations,
+            lambda: node.taking_up.settings.analysis.expires,
+        )
     except NodeError as fault:
         node.resources.health.fault("monitoring", str(fault))
         log.error("monitoring_away", reason=str(fault))

@@ -198,7 +198,9 @@ def start_processing(
     )
     resources.health.workers = processing.dispatcher.loads
     _schedule(processing, settings)
-    if notify := notify_job_of(settings, resources, lambda: lanes.names):
+    if notify := notify_job_of(
+        settings, resources, lambda: lanes.names, lambda: not dispatcher.permission.delivers
+    ):
         scheduler.every(NOTIFY_SECONDS, "notify", notify.run_once)
     if processing.worklist is not None:
         scheduler.every(WORKLIST_SECONDS, "worklist", processing.worklist.run_once)

@@ -306,6 +306,8 @@ def record_start(resources: Resources, settings: Settings, processing: Processin
         "model": f"{model.name} {model.version}",
         "manifest_sha256": model.sha256,
         "threshold": settings.analysis.threshold,
+        "switch": settings.analysis.switch,
+        "expires": str(settings.analysis.expires or ""),
         "destinations": [one.name for one in settings.destinations if one.enabled],
     }
     resources.decisions.record(Decided.STARTED, facts)

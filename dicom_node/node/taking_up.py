@@ -27,6 +27,11 @@ class TakingUp:
         self._lock = threading.Lock()
         self._ended = False
 
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now."""
+        return self._settings
+
     def take_up(self, settings: Settings) -> None:
         """Have all parts take settings up, or none.
 

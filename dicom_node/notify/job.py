@@ -52,6 +52,8 @@ class NotifyJob:
     ----------
     destinations
         Names of those that are delivered to now.
+    withholds
+        Tells whether no result leaves now: then no positive one is told either.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class NotifyJob:
         rules: NotifyRules,
         destinations: Callable[[], Sequence[str]],
         send: MessageSender = send_message,
+        withholds: Callable[[], bool] = bool,
     ) -> None:
         self._resources, self._rules, self._destinations = resources, rules, destinations
-        self._send = send
+        self._send, self._withholds = send, withholds
         self._memory: Memory | None = None
         self._faulted: dict[str, str] = {}  #: by key of the recipient, the part in the condition
 
@@ -94,15 +97,17 @@ class NotifyJob:
         """Find what there is to tell, and of which subjects that cannot be known now."""
         found = list(matters.of_faults(self._resources.health.snapshot()))
         since = max(memory.since, now - LOOK_BACK)
+        withholds = self._withholds()
         try:
             with self._resources.sessions.reading() as session:
                 stands = standing(session, self._destinations(), now)
                 found += matters.of_backlog(now, stands, self._rules.backlog)
                 found += matters.of_failures(failed_since(session, since))
-                found += matters.of_positives(positives_since(session, since))
+                if not withholds:
+                    found += matters.of_positives(positives_since(session, since))
         except StorageError:  # which is a fault itself, and told as one
             return list(matters.of_faults(self._resources.health.snapshot())), OF_DATABASE
-        return found, frozenset()
+        return found, frozenset({Subject.POSITIVES}) if withholds else frozenset()
 
     def _tell(
         self,

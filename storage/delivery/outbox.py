@@ -6,11 +6,11 @@ commits that no crash may split (the first keeps an instance).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.held_scanners import HOLD, STOP, is_held
@@ -211,6 +211,7 @@ def due(
     limit: int,
     *,
     longest_wait: timedelta = FOR_EVER,
+    kinds: Collection[str] = (),
 ) -> list[DueDelivery]:
     """List the deliveries to a destination that are due: the oldest first, each result in order.
 
@@ -227,11 +228,17 @@ def due(
 
     What had no answer from a destination that was there comes last, when nothing else is due, and
     alone: it holds up nothing, and nothing makes it due before its time.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of object that may leave; empty for all.
     """
     waiting = (
         Delivery.destination == destination,
         Delivery.state == D.PENDING,
         ~is_held_off(destination),
+        ResultObject.kind.in_(kinds) if kinds else true(),
     )
     let_go = ~is_held(HOLD, STOP)
     answered = Delivery.unanswered.is_(False)

@@ -182,10 +182,14 @@ def close(session: Session, series: OpenSeries, now: datetime) -> None:
 
 
 def claim_next(
-    session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
+    session: Session,
+    now: datetime,
+    urgent_aes: Set[str] = frozenset(),
+    *,
+    documents_only: bool = False,
 ) -> SeriesTicket | None:
     """Claim the next STABLE series in the queue (`storage.series.priority`), if there is one."""
-    uid = next_in_queue(session, now, urgent_aes)
+    uid = next_in_queue(session, now, urgent_aes, documents_only=documents_only)
     if uid is None:
         return None
     advance(session, uid, old=S.STABLE, new=S.ANALYSING, now=now)

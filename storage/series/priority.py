@@ -12,7 +12,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, true
 from sqlalchemy.orm import Session
 
 from storage.database.held_scanners import STOP, is_held
@@ -59,7 +59,11 @@ def queue_position(waiting: Waiting) -> datetime:
 
 
 def next_in_queue(
-    session: Session, now: datetime, urgent_aes: Set[str] = frozenset()
+    session: Session,
+    now: datetime,
+    urgent_aes: Set[str] = frozenset(),
+    *,
+    documents_only: bool = False,
 ) -> str | None:
     """Lock the next series in the queue, past those that another process has locked.
 
@@ -69,6 +73,8 @@ def next_in_queue(
     ----------
     urgent_aes
         AE titles of senders all of whose series are urgent.
+    documents_only
+        Whether series of images are passed over.
 
     Returns
     -------
@@ -79,7 +85,12 @@ def next_in_queue(
         Series.not_before.is_(None), Series.not_before <= now, Series.since > now + CLOCK_BACK
     )
     rows = session.scalars(
-        select(Series).where(Series.state == SeriesState.STABLE, due, ~is_held(STOP))
+        select(Series).where(
+            Series.state == SeriesState.STABLE,
+            due,
+            ~is_held(STOP),
+            Series.of_documents if documents_only else true(),
+        )
     ).all()
     waiting = {row.series_instance_uid: queue_position(_waiting(row, urgent_aes)) for row in rows}
     for uid in sorted(waiting, key=lambda uid: (waiting[uid], uid)):

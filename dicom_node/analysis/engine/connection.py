@@ -146,7 +146,7 @@ class Connection:
     def tell_worker(self, address: str, function: Callable[[str], object], word: str) -> None:
         """Call a function in a worker, beside the task that it has."""
         with contextlib.suppress(Exception):  # it is lost, or will not hear: so is the task
-            self.client.run(function, word, workers=[address], wait=False, on_error="ignore")
+            self.client.run(function, word, workers=[address], on_error="ignore")
 
     def close(self) -> None:
         """End the connection, and an embedded cluster with it; leave a fleet alone."""

@@ -115,6 +115,25 @@ def hooked(web: WebSink) -> list[str]:
     return [json.loads(posted.body)["message"] for posted in web.posted]
 
 
+def test_no_positive_result_is_told_while_results_are_withheld(
+    resources: Resources, clock: Hands, tmp_path: Path, web: WebSink
+) -> None:
+    withheld = True
+    telling = job(resources, tmp_path, f"positives json://127.0.0.1:{web.port}")
+    telling._withholds = lambda: withheld
+    telling.run_once()
+    make_positive(resources, clock)
+
+    telling.run_once()
+    assert web.posted == []
+
+    withheld = False
+    clock.now += GAP
+    telling.run_once()
+    (said,) = hooked(web)
+    assert "score above the threshold" in said
+
+
 def test_mail_and_webhook_are_told_by_rule(
     resources: Resources, clock: Hands, tmp_path: Path, mail: MailSink, web: WebSink
 ) -> None:

@@ -81,6 +81,14 @@ def test_each_patient_counts_once_and_with_a_series_of_which_the_truth_is_known(
     assert (found.failed.count, found.failed.total) == (1, 4)
 
 
+def test_a_patient_counts_with_the_first_series_in_which_both_found_something() -> None:
+    found = compared(
+        [pair(1, 0.4, None, "one"), pair(2, 0.1, 0.2, "one"), pair(3, 0.6, 0.9, "one")]
+    )
+
+    assert (found.patients, found.answers) == (1, {"below/below": 1})
+
+
 def test_differences_are_second_less_first() -> None:
     found = compared([pair(number, 0.3, 0.3 + number / 100) for number in range(1, 6)])
 
@@ -155,6 +163,10 @@ def test_the_gate_does_not_open_without_the_truth_nor_for_a_worse_model() -> Non
     ]
     assert area in unmet(stream(200, known=0))
     assert area in unmet(stream(200, worse=True))
+    uncertain = stream(200, moved=2)
+    assert uncertain.area is not None
+    assert uncertain.area.difference.value < RULE.auc_margin < uncertain.area.difference.high
+    assert area in unmet(uncertain)
     assert area not in unmet(stream(200, worse=True), replace(RULE, auc_margin=0.9))
 
 

@@ -200,6 +200,19 @@ def test_series_that_failed_before_lets_others_pass(session: Session) -> None:
     ]
 
 
+def test_documents_alone_may_be_claimed(session: Session) -> None:
+    waiting(session, "5", "6")
+    session.get_one(Series, "6").of_documents = True
+    session.flush()
+
+    claimed_now = claim_next(session, NOW, documents_only=True)
+
+    assert claimed_now is not None
+    assert claimed_now.series_instance_uid == "6"
+    assert claim_next(session, NOW, documents_only=True) is None
+    assert claim_next(session, NOW) is not None
+
+
 def order(session: Session, urgent_aes: frozenset[str] = frozenset()) -> list[str]:
     """Who is claimed, one after the other."""
     tickets = iter(lambda: claim_next(session, NOW, urgent_aes), None)

@@ -176,6 +176,8 @@ def test_the_worker_of_what_does_not_make_way_is_restarted_once(resources: Resou
     task.answer = EngineLost("its worker was restarted")
     if shadow._running:
         shadow._running.ended.set()
+    workers.answers.append(Job(EngineLost("died")))
+    shadow.run_once()
     workers.answers.append(Job(FOUND))
     shadow.run_once()
     shadow.run_once()
