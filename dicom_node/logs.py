@@ -62,6 +62,7 @@ EVENTS = frozenset(
         "workitem_claimed",
         "workitem_ended",
         "workitem_left",
+        "workitem_not_subscribed",
         "workitem_postponed",
         "workitem_cancel_requested",
         "workitem_images_fetched",

@@ -122,13 +122,13 @@ DELIVERY_STEPS: Mapping[DeliveryState, frozenset[DeliveryState]] = MappingProxyT
 UNDER_WAY = frozenset({D.PENDING, D.SENDING, D.UNCOMMITTED})
 ARRIVED = frozenset({D.ACCEPTED, D.COMMITTED})  #: deliveries that have ended well
 
-#: A claim whose answer was lost is repeated with the same Transaction UID. What is decided stays
-#: so: an end that the manager does not take is tried again.
+#: A claim whose answer was lost is repeated with the same Transaction UID. An end that the manager
+#: does not take is tried again. COMPLETING to CANCELING: its results can be retrieved no more.
 WORK_ITEM_STEPS: Mapping[WorkItemState, frozenset[WorkItemState]] = MappingProxyType(
     {
         W.CLAIMING: frozenset({W.CLAIMED, W.LOST}),
         W.CLAIMED: frozenset({W.COMPLETING, W.CANCELING, W.LOST}),
-        W.COMPLETING: frozenset({W.COMPLETED, W.LOST}),
+        W.COMPLETING: frozenset({W.COMPLETED, W.CANCELING, W.LOST}),
         W.CANCELING: frozenset({W.CANCELED, W.LOST}),
         W.COMPLETED: frozenset(),
         W.CANCELED: frozenset(),

@@ -62,9 +62,10 @@ def certificate_ends_of(settings: Settings) -> Iterator[tuple[str, datetime]]:
 
 
 def uses_tls(settings: Settings) -> bool:
-    """Tell whether a port, a destination or the audit trail uses our certificate."""
+    """Tell whether a port, a destination, worklist or audit trail uses our certificate."""
     return (
         settings.tls.receive
+        or (settings.worklist.tls and bool(settings.worklist.manager))
         or (bool(settings.audit.syslog) and settings.audit.protocol == "tls")
         or any(
             isinstance(one, DicomDestination | Hl7Destination) and one.tls

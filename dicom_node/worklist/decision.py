@@ -83,6 +83,7 @@ class Canceled:
 
 
 Verdict = GoesOn | Completed | Canceled
+NO_RESULT = Canceled(FAILURE, "no result was sent to where it could be retrieved from")
 
 
 def judge(
@@ -108,7 +109,7 @@ def judge(
         Since it was claimed, and at most.
     """
     if not inputs:
-        return Canceled(WRONG_ENTRY, "the work item names no series as its input")
+        return Canceled(WRONG_ENTRY, "the work item names no CT series as its input")
     stages = [_stage(one, found.get(one.series_instance_uid)) for one in inputs]
     going = [stage for stage in stages if stage is not None]
     if not going:
@@ -144,7 +145,7 @@ def _end(ended: Collection[InputState], *, has_arrived: bool) -> Verdict:
     if all(one.state is not S.DELIVERED for one in ended):
         return Canceled(NOT_SUPPORTED, "; ".join(one.reason or one.state for one in ended))
     if not has_arrived:
-        return Canceled(FAILURE, "no result was sent to where it could be retrieved from")
+        return NO_RESULT
     return Completed()
 
 

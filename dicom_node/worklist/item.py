@@ -18,6 +18,7 @@ from pydicom.uid import UID
 from dicom_node.network.storage_commitment import reference
 from dicom_node.reception.header import PLAIN_UID
 from dicom_node.worklist.decision import Stage
+from pipeline.series.sop_classes import CT_CLASSES
 from storage.delivery.work_items import ArrivedObject, WorkItemInput, WorkItemRow
 
 SCHEDULED, IN_PROGRESS = "SCHEDULED", "IN PROGRESS"
@@ -120,7 +121,9 @@ def state_of(ds: Dataset) -> str:
 
 
 def named_series(ds: Dataset) -> dict[tuple[str, str], tuple[str, ...]]:
-    """List what a work item has as its input: study and series, and instances that it names.
+    """List the CT that a work item has as its input: study and series, and instances that it names.
+
+    A series of which only instances of other SOP classes are named is none.
 
     Raises
     ------
@@ -131,17 +134,25 @@ def named_series(ds: Dataset) -> dict[tuple[str, str], tuple[str, ...]]:
     for item in ds.get("InputInformationSequence") or ():
         study = str(item.get("StudyInstanceUID") or "")
         series = str(item.get("SeriesInstanceUID") or "")
-        if PLAIN_UID.fullmatch(study) and PLAIN_UID.fullmatch(series):
-            named[study, series] += [
-                str(one.get("ReferencedSOPInstanceUID") or "")
-                for one in item.get("ReferencedSOPSequence") or ()
-            ]
+        references = item.get("ReferencedSOPSequence") or ()
+        of_ct = [one for one in references if _is_ct(one)]
+        if not PLAIN_UID.fullmatch(study) or not PLAIN_UID.fullmatch(series):
+            continue
+        if of_ct or not references:
+            uids = [str(one.get("ReferencedSOPInstanceUID") or "") for one in of_ct]
+            named[study, series] += uids
     if len(named) > MAXIMUM_SERIES:
         raise ValueError(f"at most {MAXIMUM_SERIES} series expected, got {len(named)}")
     return {
         place: tuple(uid for uid in dict.fromkeys(uids) if PLAIN_UID.fullmatch(uid))
         for place, uids in named.items()
     }
+
+
+def _is_ct(reference_item: Dataset) -> bool:
+    """Tell whether a referenced instance is one that is analysed, as far as is said."""
+    sop_class = str(reference_item.get("ReferencedSOPClassUID") or "")
+    return not sop_class or sop_class in CT_CLASSES
 
 
 def inputs_of(named: Mapping[tuple[str, str], Sequence[str]]) -> list[WorkItemInput]:

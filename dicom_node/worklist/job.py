@@ -149,7 +149,11 @@ class WorklistJob:
     ) -> None:
         """Ask whether what is ours is still so, then for more."""
         for item in items:
-            if item.state is WorkItemState.CLAIMED and item not in told and not item.attempts:
+            if (
+                item.state is WorkItemState.CLAIMED
+                and item not in told
+                and not self.performer.is_resting(item)
+            ):
                 self.performer.confirm(manager, item)
         with self.resources.sessions.begin() as session:
             forget_ended(session, self.resources.clock())

@@ -1,7 +1,7 @@
 """Take work items from step to step, and tell the manager; every step can be repeated.
 
 What cannot be asked for again is in the database before it is sent: the Transaction UID of a claim,
-and the end that was decided. So a node that ends between any two steps goes on where it was.
+and the end that was decided. A node that ends between any two steps goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from pydicom import Dataset
+
 from dicom_node.delivery.backoff import Backoff
 from dicom_node.logs import log
 from dicom_node.network.status_codes import ALREADY_IN_PROGRESS
 from dicom_node.resources import Resources
 from dicom_node.worklist.decision import (
     DISCONTINUATIONS,
+    NO_RESULT,
     Canceled,
     Completed,
     GoesOn,
@@ -41,6 +44,7 @@ from dicom_node.worklist.item import (
 from dicom_node.worklist.ups_scu import ItemRefused, UpsManager
 from storage.delivery.work_items import (
     OPEN,
+    ArrivedObject,
     WorkItemRow,
     advance_work_item,
     arrived_objects,
@@ -81,14 +85,12 @@ class Performer:
         """Decide what becomes of a work item; None if that is decided, or it is not ours yet."""
         if item.state is not W.CLAIMED:
             return None
-        uids = [one.series_instance_uid for one in item.inputs]
         with self.resources.sessions.reading() as session:
-            found = input_states(session, uids)
-            arrived = arrived_objects(session, uids, self.retrievals)
+            found = input_states(session, [one.series_instance_uid for one in item.inputs])
         return judge(
             item.inputs,
             found,
-            has_arrived=bool(arrived),
+            has_arrived=bool(self._outputs(item)),
             is_cancel_requested=item.cancel_requested_at is not None,
             waited=self.resources.clock() - item.claimed_at,
             longest=self.longest,
@@ -96,10 +98,14 @@ class Performer:
 
     def is_due(self, item: WorkItemRow, verdict: Verdict | None) -> bool:
         """Tell whether the manager is to be told something now."""
-        now = self.resources.clock()
-        if item.attempts and now < item.next_at <= now + BACKOFF.longest:
+        if self.is_resting(item):
             return False
         return not isinstance(verdict, GoesOn) or verdict.stage != item.told
+
+    def is_resting(self, item: WorkItemRow) -> bool:
+        """Tell whether the manager refused a step of a work item a short while ago."""
+        now = self.resources.clock()
+        return bool(item.attempts) and now < item.next_at <= now + BACKOFF.longest
 
     def act(self, manager: UpsManager, item: WorkItemRow, verdict: Verdict | None) -> None:
         """Do the next step of a work item.
@@ -149,14 +155,11 @@ class Performer:
         if reaction is not Reaction.DONE:
             self._react(item, reaction, f"the manager answered 0x{status:04X} to the claim")
             return
-        answer = manager.subscribe(uid, self.ae_title)
         self._advanced(item, W.CLAIMED)
-        log.info(
-            "workitem_claimed",
-            workitem_uid=uid,
-            series=len(item.inputs),
-            subscribed=answer is not None and reaction_to(answer) is Reaction.DONE,
-        )
+        log.info("workitem_claimed", workitem_uid=uid, series=len(item.inputs))
+        answer = manager.subscribe(uid, self.ae_title)  # without it the work item goes on as well
+        if answer is None or reaction_to(answer) is not Reaction.DONE:
+            log.info("workitem_not_subscribed", workitem_uid=uid, status=answer)
 
     def _tell(self, manager: UpsManager, item: WorkItemRow, stage: Stage) -> None:
         """Tell how far a work item is."""
@@ -170,8 +173,10 @@ class Performer:
 
     def _end(self, manager: UpsManager, item: WorkItemRow) -> None:
         """Tell the end of a work item, unless the manager has it already."""
-        uid, now = item.sop_instance_uid, self.resources.clock()
-        state, done = ENDS[item.state]
+        if item.state is W.COMPLETING and not self._outputs(item):  # taken away, or erased, since
+            code = NO_RESULT.code.value
+            item = self._advanced(item, W.CANCELING, code=code, reason=NO_RESULT.reason)
+        uid, (state, done) = item.sop_instance_uid, ENDS[item.state]
         try:
             ds = manager.get(uid, WANTED_TAGS)
         except ItemRefused as refused:
@@ -184,14 +189,7 @@ class Performer:
         if ds is None or has != IN_PROGRESS:
             self._lose(item, _as_it_is(has))
             return
-        if item.state is W.COMPLETING:
-            with self.resources.sessions.reading() as session:
-                uids = [one.series_instance_uid for one in item.inputs]
-                outputs = arrived_objects(session, uids, self.retrievals)
-            told = performance(item, ds, outputs, self.retrievals, ae_title=self.ae_title, now=now)
-        else:
-            told = discontinuation(item, DISCONTINUATIONS[item.code], now)
-        status = manager.set(uid, told)
+        status = manager.set(uid, self._told_of_end(item, ds))
         if reaction_to(status) is Reaction.DONE:
             status = manager.change_state(uid, item.transaction_uid, state)
         reaction = reaction_to(status)
@@ -199,6 +197,20 @@ class Performer:
             self._advanced(item, done)
         else:
             self._react(item, reaction, f"the manager answered 0x{status:04X} to {state}")
+
+    def _outputs(self, item: WorkItemRow) -> list[ArrivedObject]:
+        """List the results of a work item that can be retrieved from somewhere."""
+        uids = [one.series_instance_uid for one in item.inputs]
+        with self.resources.sessions.reading() as session:
+            return arrived_objects(session, uids, self.retrievals)
+
+    def _told_of_end(self, item: WorkItemRow, ds: Dataset) -> Dataset:
+        """Make what the manager is told before a work item ends."""
+        now = self.resources.clock()
+        if item.state is W.CANCELING:
+            return discontinuation(item, DISCONTINUATIONS[item.code], now)
+        outputs = self._outputs(item)
+        return performance(item, ds, outputs, self.retrievals, ae_title=self.ae_title, now=now)
 
     def _react(self, item: WorkItemRow, reaction: Reaction, reason: str) -> None:
         if reaction is Reaction.LOST:
@@ -210,14 +222,15 @@ class Performer:
         self._advanced(item, W.LOST, reason=reason)
 
     def _postpone(self, item: WorkItemRow, reason: str) -> None:
-        """Have a step tried again later; after three days no more."""
+        """Have a step tried again later: progress for ever, a claim or an end for three days."""
         now, attempts = self.resources.clock(), item.attempts + 1
         next_at = BACKOFF.next_try(
             attempts=attempts, first_at=item.since, now=now, key=item.sop_instance_uid
         )
-        if next_at is None:
+        if next_at is None and item.state is not W.CLAIMED:
             self._lose(item, f"given up: {reason}")
             return
+        next_at = next_at or now + BACKOFF.longest
         with self.resources.sessions.begin() as session:
             postpone_work_item(session, item.sop_instance_uid, next_at)
         log.warning("workitem_postponed", workitem_uid=item.sop_instance_uid, reason=reason)

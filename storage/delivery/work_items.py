@@ -24,6 +24,7 @@ from storage.states import ARRIVED, WORK_ITEM_STEPS, SeriesState, WorkItemState
 W = WorkItemState
 
 KEEP = timedelta(days=30)  #: of work items that have ended, after their end
+WHOLE = 100  #: percentage of progress at the end
 OPEN = frozenset({W.CLAIMING, W.CLAIMED, W.COMPLETING, W.CANCELING})
 
 
@@ -222,6 +223,7 @@ def advance_work_item(
         .where(WorkItem.sop_instance_uid == item.sop_instance_uid, WorkItem.state == item.state)
         .values(
             state=new,
+            told=WHOLE if new is W.COMPLETED else WorkItem.told,
             since=now,
             attempts=0,
             next_at=now,

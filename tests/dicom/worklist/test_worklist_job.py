@@ -326,6 +326,49 @@ def test_an_end_that_was_refused_once_is_told_later(site: Site) -> None:
     assert ended_as(site) == (COMPLETED, W.COMPLETED)
 
 
+def test_what_can_be_retrieved_from_nowhere_any_more_is_not_completed(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+    site.deliver()
+    site.manager.refusing = 0x0110
+    site.round()
+    assert site.row().state is W.COMPLETING
+    site.manager.refusing = 0
+    site.job.take({})  # the destination was taken out of the settings
+    site.round()
+
+    assert ended_as(site) == (CANCELED, W.CANCELED)
+    assert site.row().code == "110501"
+
+
+def test_a_manager_that_breaks_off_at_the_subscription_is_no_hindrance(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.manager.heard = lambda request: request == "subscription"
+    site.round()
+    assert ended_as(site) == ("IN PROGRESS", W.CLAIMED)
+    site.deliver()
+    site.round()
+
+    assert ended_as(site) == (COMPLETED, W.COMPLETED)
+
+
+def test_one_whose_progress_is_refused_for_days_is_not_given_up(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+    with site.resources.sessions.begin() as session:
+        row = session.get_one(WorkItem, ITEM)
+        row.attempts, row.since = 500, site.clock() - timedelta(days=4)
+    site.manager.refusing = 0x0110
+    site.round()
+    assert (site.row().state, site.row().attempts) == (W.CLAIMED, 501)
+    site.manager.refusing = 0
+    site.deliver()
+    site.round()
+
+    assert ended_as(site) == (COMPLETED, W.COMPLETED)
+    assert site.row().told == 100
+
+
 @pytest.mark.database
 def test_what_has_ended_is_forgotten_after_a_month(site: Site) -> None:
     site.manager.add(work_item(ITEM))

@@ -81,7 +81,7 @@ def test_it_is_as_far_as_the_series_that_is_least_far(
     [
         ((S.DELIVERED,), Completed()),
         ((S.DELIVERED, S.UNSUITABLE), Completed()),
-        ((), Canceled(WRONG_ENTRY, "the work item names no series as its input")),
+        ((), Canceled(WRONG_ENTRY, "the work item names no CT series as its input")),
         ((S.UNSUITABLE,), Canceled(NOT_SUPPORTED, "unsuitable why")),
         ((S.FEEDBACK,), Canceled(NOT_SUPPORTED, "feedback why")),
         ((S.DELIVERED, S.FAILED), Canceled(FAILURE, "failed why")),

@@ -112,6 +112,14 @@ def test_series_and_instances_are_named_once_and_what_is_no_uid_is_passed_over()
     assert named_series(Dataset()) == {}
 
 
+def test_only_series_of_ct_are_its_input() -> None:
+    ds = work_item("2.25.1", ("1.1", "1.2", ["1.3"]), ("1.1", "1.4", ["1.5"]))
+    report = ds.InputInformationSequence[0].ReferencedSOPSequence[0]
+    report.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.22"
+
+    assert set(named_series(ds)) == {("1.1", "1.4")}
+
+
 def test_very_many_series_are_refused() -> None:
     many = [("1.1", f"1.2.{number}", ()) for number in range(MAXIMUM_SERIES + 1)]
 
