@@ -4,20 +4,19 @@ Not every proof is worth the same, for each can be wrong in its own way:
 
 * The scanner ends its procedure step and names the images (MPPS). It alone knows what is still to
   come; what it names and what is here must be the same.
-* The worklist manager names the images of a work item that is ready. They are its whole input: what
-  may still be made besides is none of its.
 * An archive names images as available, or counts as many as are here. It knows what it has, not
   what is still to come; so the slices must also leave the lungs at both ends, and it must have
   said so when fewer were here: the archive had the whole series before this node had it. While
   a study may still go on at the scanner that is a weaker proof; a study of an earlier day does not
-  go on.
+  go on. The same holds for a worklist manager that names images as the input of a work item: it was
+  made of what the archive had, and may want a part of the series only.
 * Images in Acquisition, or Number of Frames: it counts an acquisition, and a series may have a
   further one. The slices run evenly, and leave the lungs at both ends: what lies beyond may still
   come. Both are weaker ones: nothing must have come for a while, and every association that
   sent the series must have ended.
 
-Where somebody knows of more images than are here, only the word of scanner or worklist, or the
-quiet time, closes the series; where scanner or archive told of them, it is then said to lack some.
+Where somebody knows of more images than are here, only the scanner's word, or the quiet time,
+closes the series; where scanner, worklist or archive told of them, it is then said to lack some.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from pipeline.reasons import ClosedBy
 
 SETTLED_SECONDS = 1.0  #: without an instance, before any proof is looked at
 NAMING = frozenset({ClosedBy.PROCEDURE_STEP, ClosedBy.WORK_ITEM, ClosedBy.AVAILABILITY})
-DECIDING = (ClosedBy.PROCEDURE_STEP, ClosedBy.WORK_ITEM)
-"""Proofs that hold whatever others know of; the strongest first."""
-BY_ARCHIVE = frozenset({ClosedBy.AVAILABILITY, ClosedBy.ARCHIVE_COUNT})
+NAMED_BY_ARCHIVE = (ClosedBy.WORK_ITEM, ClosedBy.AVAILABILITY)
+"""By those who name what an archive has; the stronger first."""
+BY_ARCHIVE = frozenset({*NAMED_BY_ARCHIVE, ClosedBy.ARCHIVE_COUNT})
 """Proofs that are weaker ones while the study may go on."""
 PATIENCE = frozenset({ClosedBy.QUIET, ClosedBy.LACKING})
 """Closed without a proof, by the quiet time."""
@@ -194,7 +193,7 @@ def _chances(evidence: SeriesEvidence, rules: ClosingRules) -> Iterator[tuple[Cl
 
 def is_weaker(proof: ClosedBy, evidence: SeriesEvidence) -> bool:
     """Tell whether a proof says nothing of what may still come."""
-    if proof is ClosedBy.AVAILABILITY and not all(
+    if proof in NAMED_BY_ARCHIVE and not all(
         one.was_told_before for one in evidence.named if one.by is proof
     ):
         return True
@@ -203,12 +202,13 @@ def is_weaker(proof: ClosedBy, evidence: SeriesEvidence) -> bool:
 
 def _proofs(evidence: SeriesEvidence) -> Iterator[ClosedBy]:
     agree = _naming(evidence, evidence.instances)
-    yield from (proof for proof in DECIDING if proof in agree)
+    if ClosedBy.PROCEDURE_STEP in agree:
+        yield ClosedBy.PROCEDURE_STEP
     if _more_is_known(evidence):
         return
     shown = evidence.is_regular and evidence.ends is Ends.OUTSIDE
-    if ClosedBy.AVAILABILITY in agree and shown:
-        yield ClosedBy.AVAILABILITY
+    if shown:
+        yield from (proof for proof in NAMED_BY_ARCHIVE if proof in agree)
     counted = evidence.counted
     if counted is not None and counted.is_confirmed and shown:
         yield ClosedBy.ARCHIVE_COUNT
@@ -241,7 +241,7 @@ def _more_is_known(evidence: SeriesEvidence) -> bool:
 
 
 def _is_lacking(evidence: SeriesEvidence) -> bool:
-    """Tell whether scanner or archive have named or counted images that are not here."""
+    """Tell whether scanner, worklist or archive have named or counted images that are not here."""
     counted = evidence.counted
     return any(not one.instances <= evidence.instances for one in evidence.named) or (
         counted is not None and counted.count > len(evidence.instances)

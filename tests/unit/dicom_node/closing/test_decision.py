@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_node.closing.decision import (
+    NAMING,
     SETTLED_SECONDS,
     WEAKER,
     ClosingRules,
@@ -44,10 +45,15 @@ CONFIRMED = Counted(count=3, is_confirmed=True)
         (replace(BARE, named=(replace(STEP, final=False),)), None),
         (replace(BARE, named=(replace(STEP, instances=HERE | {"4"}),)), None),
         (replace(BARE, named=(replace(STEP, instances=frozenset({"1", "2"})),)), None),
-        (replace(BARE, named=(WORK_ITEM,)), ClosedBy.WORK_ITEM),
-        (replace(BARE, named=(replace(WORK_ITEM, instances=HERE | {"4"}),)), None),
-        # others may make more: the input of the work item is what it names
-        (replace(BARE, announced=9, images=3, named=(WORK_ITEM,)), ClosedBy.WORK_ITEM),
+        # a work item may have been made of a part: it says no more than an archive does
+        (replace(BARE, named=(WORK_ITEM,)), None),
+        (replace(OVER, named=(WORK_ITEM,)), ClosedBy.WORK_ITEM),
+        (replace(OVER, named=(WORK_ITEM,), is_of_earlier_day=False), None),
+        (replace(OVER, named=(replace(WORK_ITEM, was_told_before=False),)), None),
+        (replace(OVER, named=(replace(WORK_ITEM, instances=HERE | {"4"}),)), None),
+        (replace(OVER, named=(WORK_ITEM, replace(STEP, final=False))), None),
+        (replace(OVER, named=(WORK_ITEM, replace(STEP, instances=HERE | {"4"}))), None),
+        (replace(OVER, announced=9, named=(WORK_ITEM,)), None),
         # two steps name it together
         (
             replace(
@@ -139,7 +145,7 @@ def evidences() -> st.SearchStrategy[SeriesEvidence]:
     sets = st.sets(st.sampled_from("12345")).map(frozenset)
     named = st.builds(
         Named,
-        by=st.sampled_from([ClosedBy.PROCEDURE_STEP, ClosedBy.AVAILABILITY]),
+        by=st.sampled_from(sorted(NAMING)),
         instances=sets,
         final=st.booleans(),
         was_told_before=st.booleans(),
