@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from storage.maintenance.purge import (
     mark_for_erasure,
     unfinished_purges,
 )
-from storage.results.audit_counts import received_of
+from storage.results.audit_counts import added, received_of
 from storage.results.kept_results import keys_of
 from storage.results.to_tell import reference_of
 from storage.series.quarantine_and_refusals import forget_quarantine
@@ -147,7 +147,8 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
 def erase(resources: Resources, uids: Sequence[str], *, by: str = NODE) -> None:
     """Remove files and rows of series; the node must not run (see `dicom_node.folder_lock`).
 
-    The log of decisions keeps that they were there, and who erased them: without identity.
+    The log of decisions keeps that they were there, and who erased them, without identity: also of
+    those that were erased before something broke off.
 
     All series are marked before the first file is removed. After a crash the next start removes
     the files that are left, and erasing again the rows.
@@ -167,20 +168,32 @@ def erase(resources: Resources, uids: Sequence[str], *, by: str = NODE) -> None:
 
 def _erase(resources: Resources, uids: Sequence[str], by: str) -> None:
     with resources.sessions() as session:
-        studies = received_of(session, uids)
-        parts = [uids[first : first + A_LINE] for first in range(0, len(uids), A_LINE)]
-        keys = [keys_of(session, part) for part in parts]
-    remove(resources, uids)
-    resources.audit.record(deleted(studies))
-    for part, of_part in zip(parts, keys, strict=True):
-        facts = {"series": len(part), "results": [reference_of(key) for key in of_part]}
-        resources.decisions.record(Decided.ERASED, facts, by=by)
+        keys = {uid: keys_of(session, [uid]) for uid in uids}
+        received = {uid: received_of(session, [uid]) for uid in uids}
+    erased: list[str] = []
+    try:
+        remove(resources, uids, erased.append)
+    finally:
+        if erased:
+            resources.audit.record(deleted(added(received[uid] for uid in erased)))
+        for first in range(0, len(erased), A_LINE):
+            part = erased[first : first + A_LINE]
+            results = [reference_of(key) for uid in part for key in keys[uid]]
+            facts = {"series": len(part), "results": results}
+            resources.decisions.record(Decided.ERASED, facts, by=by)
 
 
-def remove(resources: Resources, uids: Sequence[str]) -> None:
+def remove(
+    resources: Resources, uids: Sequence[str], tell: Callable[[str], None] = lambda uid: None
+) -> None:
     """Remove files and rows of series; the lock of `may_remove` is held.
 
     Of their results records without identity stay.
+
+    Parameters
+    ----------
+    tell
+        Gets the UID of each series when nothing is left of it.
 
     Raises
     ------
@@ -205,6 +218,7 @@ def remove(resources: Resources, uids: Sequence[str]) -> None:
         with resources.sessions.begin() as session:
             keep_records(session, [purge.series_instance_uid], key)
             erase_rows(session, purge.series_instance_uid)
+        tell(purge.series_instance_uid)
         log.info("series_erased", series_uid=purge.series_instance_uid, instances=purge.instances)
 
 

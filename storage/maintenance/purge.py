@@ -211,8 +211,12 @@ def mark_for_erasure(session: Session, series_instance_uid: str, now: datetime) 
 
 
 def unfinished_purges(session: Session) -> list[Purge]:
-    """List the series that are marked, and whose files are not yet known to be removed."""
-    uids = session.scalars(select(Series.series_instance_uid).where(Series.purging)).all()
+    """List the series that are marked, and whose files are not yet known to be removed.
+
+    Those of documents are last: what they say of a result is there until its series is done with.
+    """
+    query = select(Series.series_instance_uid).where(Series.purging)
+    uids = session.scalars(query.order_by(Series.of_documents, Series.series_instance_uid)).all()
     return [_purge(session, uid) for uid in uids]
 
 

@@ -31,6 +31,14 @@ def received_of(session: Session, series_instance_uids: Collection[str]) -> Stud
     return studies
 
 
+def added(parts: Iterable[Studies]) -> Studies:
+    """Add numbers of several parts."""
+    studies: Studies = {}
+    for part in parts:
+        _add(studies, ((study, *one) for study, classes in part.items() for one in classes.items()))
+    return studies
+
+
 def results_of(session: Session, sop_instance_uids: Iterable[str]) -> Studies:
     """Count some objects of results, under the studies of their source series."""
     rows = session.execute(
@@ -44,7 +52,7 @@ def results_of(session: Session, sop_instance_uids: Iterable[str]) -> Studies:
     return _add({}, rows)
 
 
-def _add(studies: Studies, rows: Iterable[Row[str, str, int]]) -> Studies:
+def _add(studies: Studies, rows: Iterable[Row[str, str, int] | tuple[str, str, int]]) -> Studies:
     for study, sop_class, count in rows:
         classes = studies.setdefault(study, {})
         classes[sop_class] = classes.get(sop_class, 0) + count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,20 +16,32 @@ import pytest
 from sqlalchemy import select, update
 
 from dicom_node.audit.decisions import DecisionLog
+from dicom_node.errors import NodeError
 from dicom_node.governance.registry import COLUMNS, as_csv, as_json
 from dicom_node.governance.result_records import FIELDS, Record, record_of, records
 from dicom_node.maintenance.retention import RowRetention
-from dicom_node.maintenance.stored_data import erase
+from dicom_node.maintenance.stored_data import chosen, erase
 from dicom_node.resources import Resources
 from pipeline.feedback.diagnosis import SCHEME
 from storage.database.schema import Base, Series
 from storage.database.watch_tables import SeriesEquipment
 from storage.files.decision_log import read_decisions
+from storage.files.folder import StorageFolder
 from storage.files.identity_key import NO_KEY, IdentityKey
+from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
 from storage.results.made_results import MadeResult
+from storage.series.instances import record_instance
+from storage.series.lifecycle import claim_next, close, leave, receiving
+from storage.states import SeriesState
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, open_resources
 from tests.unit.dicom_node.maintenance.test_feedback_cases import answer
-from tests.unit.dicom_node.maintenance.test_retention import after, arrive, deliver, touch
+from tests.unit.dicom_node.maintenance.test_retention import (
+    after,
+    arrive,
+    deliver,
+    instance,
+    touch,
+)
 
 SUMMARY: dict[str, Any] = {
     "person": {"sex": "F", "age": "60-69"},
@@ -193,6 +205,66 @@ def test_of_an_erased_series_the_records_stay_and_nobody_can_tell_whose_they_wer
     digests = {resources.identity_key.digest(uid) for uid in ("2.25.2", "2.25.3", "4711")}
     for named in ("2.25.2", "2.25.3", "4711", "20240517", *digests):
         assert not [cell for cell in cells if named in cell], named
+
+
+def receive_answer(resources: Resources) -> None:
+    """A reader rejects both results, in a document whose series has a lower UID than theirs."""
+    document = replace(
+        instance("2.25.50"),
+        series_instance_uid="2.25.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
+        path="incoming/00/2.25.50.dcm",
+        is_document=True,
+    )
+    with resources.sessions.begin() as session:
+        record_instance(session, document, NOW)
+        for series in receiving(session):
+            close(session, series, NOW)
+        ticket = claim_next(session, NOW)
+        assert ticket is not None
+        leave(session, ticket, NOW, new=SeriesState.FEEDBACK)
+        said = NewAnswer(answer="rejected", subjects=("2.25.9",))
+        enter_feedback(session, ticket, [NewDocument(document_uid="2.25.50", answers=(said,))], NOW)
+
+
+@pytest.mark.database
+def test_of_an_erased_study_the_answers_stay_whichever_series_came_first(
+    resources: Resources,
+) -> None:
+    receive_answer(resources)
+    assert [one["agreement"]["readers"] for one in listed(resources)] == [{"rejected": 1}] * 2
+
+    erase(resources, chosen(resources, None, "2.25.3"), by="anna")
+
+    assert [one["agreement"]["readers"] for one in listed(resources)] == [{"rejected": 1}] * 2
+
+
+class Stuck(StorageFolder):
+    """A folder that lets nothing of a document go."""
+
+    def discard(self, paths: Iterable[str], *, before: datetime) -> dict[str, str]:
+        chosen = list(paths)
+        if "incoming/00/2.25.50.dcm" in chosen:
+            return {"incoming/00/2.25.50.dcm": "Read-only file system"}
+        return super().discard(chosen, before=before)
+
+
+@pytest.mark.database
+def test_an_erasure_that_breaks_off_is_recorded_as_far_as_it_came(resources: Resources) -> None:
+    receive_answer(resources)
+    stuck = replace(resources, folder=Stuck(resources.folder.root, 0))
+    uids = chosen(resources, None, "2.25.3")
+
+    with pytest.raises(NodeError, match="Read-only"):
+        erase(stuck, uids, by="anna")
+
+    (gone,) = read_decisions(resources.folder.root, "erased")
+    assert (gone.facts, gone.by) == ({"series": 1, "results": ["k1", "k2"]}, "anna")
+
+    erase(resources, chosen(resources, None, "2.25.3"), by="berta")
+
+    _, rest = read_decisions(resources.folder.root, "erased")
+    assert (rest.facts, rest.by) == ({"series": 1, "results": []}, "berta")
 
 
 @pytest.mark.database
