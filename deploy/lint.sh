@@ -17,13 +17,13 @@ left_out() { echo "NOT CHECKED: $1" >&2; }
 $venv/bin/hadolint deploy/container/Containerfile
 
 if command -v kubectl >/dev/null; then
-  for folder in base gpu; do
+  for folder in base gpu fleet; do
     kubectl kustomize deploy/kubernetes/$folder > $venv/manifests.yaml
     $venv/bin/kubernetes-validate --strict --quiet $venv/manifests.yaml
   done
 else
   left_out "manifests together (kubectl)"
-  for file in deploy/kubernetes/base/[!k]*.yaml; do $venv/bin/kubernetes-validate --strict --quiet "$file"; done
+  for file in deploy/kubernetes/{base,fleet}/[!k]*.yaml; do $venv/bin/kubernetes-validate --strict --quiet "$file"; done
 fi
 
 if command -v docker-compose >/dev/null; then

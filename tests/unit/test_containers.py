@@ -100,6 +100,17 @@ def test_a_pod_may_little(pod: dict[str, Any]) -> None:
     }
 
 
+@of_pods
+def test_a_pod_says_what_it_needs_and_when_it_is_ready(pod: dict[str, Any]) -> None:
+    (container,) = pod["containers"]
+    is_called = bool(container.get("ports"))  # a worker calls, and nobody calls it
+
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert "memory" in container["resources"]["limits"]
+    assert ("readinessProbe" in container) is is_called
+    assert "livenessProbe" not in container, "the node starts again what ends inside it"
+
+
 def test_a_worker_writes_nothing_into_the_storage_folder() -> None:
     (container,) = PODS["dicom-node-worker"]["containers"]
     folder = load(DEPLOY / "kubernetes" / "base" / "dicom-node.ini").storage.folder
