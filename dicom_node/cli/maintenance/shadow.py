@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
@@ -112,7 +111,7 @@ def _lines(compared: Comparison) -> Iterator[str]:
             yield f"{name}, second less first: {_agreement(agreement)}"
     for pair, count in compared.answers.items():
         first, _, second = pair.partition("/")
-        yield f"{count} patients {first} and {second}"
+        yield f"first {first}, second {second}: {count} patients"
     above = compared.above
     yield (
         f"above by the first alone {above.only_first}, by the second alone {above.only_second}"
@@ -145,15 +144,9 @@ def _agreement(one: Agreement) -> str:
 def _show_cases(pairs: tuple[Pair, ...]) -> None:
     if not pairs:
         return
-    table = Table("differ most", "first", "second", "truth", "page of the console")
+    out.print("series that differ most: first, second, truth, page of the console")
     for pair in pairs:
         second = pair.reason if pair.second is None else f"{pair.second:.3f} {pair.second_answer}"
-        truth = {True: "disease", False: "none", None: ""}[pair.is_positive]
-        table.add_row(
-            pair.reference,
-            f"{pair.first:.3f} {pair.first_answer}",
-            escape(second),
-            truth,
-            escape(pair.page),
-        )
-    out.print(table)
+        truth = {True: "disease", False: "no disease", None: "not known"}[pair.is_positive]
+        words = (f"{pair.first:.3f} {pair.first_answer}", second, truth, pair.page)
+        out.print(f"  {pair.reference}: {escape(', '.join(words))}", highlight=False)

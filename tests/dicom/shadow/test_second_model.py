@@ -22,7 +22,7 @@ from storage.files.decision_log import read_decisions
 from tests.support.node_process import NodeProcess, free_port, ini_text, wait_until
 from tests.support.samples.second_model import second_model
 
-pytestmark = [pytest.mark.long, pytest.mark.database]
+pytestmark = [pytest.mark.long, pytest.mark.database, pytest.mark.timeout(900)]
 
 MORE = """
 [shadow]
@@ -60,7 +60,7 @@ def test_the_second_model_analyses_and_delivers_nothing(tmp_path: Path) -> None:
                     tmp_path / f"ct{seed}", node.peer, calling_ae="CT1", console=Console(quiet=True)
                 )
                 assert not failed
-            wait_until(lambda: len(shadows(node)) == 2, seconds=280, what="two shadows")
+            wait_until(lambda: len(shadows(node)) == 2, seconds=600, what="two shadows")
             seen = node.overview()
         finally:
             node.stop()

@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from config.reader import load
 from config.settings import Settings
 from dicom_node.analysis.configuration import model_of, reference_of
 from dicom_node.cli.app import app
 from dicom_node.resources import Resources
+from storage.database.engine import open_database
 from storage.database.schema import Result as ResultRow
 from storage.database.schema import ResultObject, Series
+from storage.database.sessions import Sessions
+from storage.database.watch_tables import ShadowResult
+from storage.files.folder import StorageFolder
 from storage.results.shadow import NewShadow, ShadowSeries, enter_shadow
 from storage.states import SeriesState
 from tests.support.dispatcher_samples import NOW, open_resources
@@ -107,9 +113,23 @@ def test_both_models_and_each_condition_are_named(ini: Path) -> None:
     assert "second: second 2" in ended.stdout
     assert "30 series compared, 30 patients counted" in ended.stdout
     assert "score, second less first: mean +0.000" in ended.stdout
+    assert "first below, second below: 7 patients" in ended.stdout
     assert "met: at least 20 patients: 30" in ended.stdout
     assert "not met: the truth of at least 10 patients" in ended.stdout
     assert "gate: not passed" in ended.stdout
+
+
+def test_what_differs_is_named_with_its_place_in_the_console(ini: Path) -> None:
+    resources = Resources(
+        sessions=Sessions(open_database(load(ini).database_url)),
+        folder=StorageFolder(ini.parent, 0),
+    )
+    with resources.sessions.begin() as session:
+        row = session.scalars(select(ShadowResult).where(ShadowResult.id == 1)).one()
+        row.score, row.reason = None, "no-lungs: none"
+    resources.close()
+
+    assert "000000000000: 0.000 below, no-lungs: none, not known, /series/9.0" in call(ini).stdout
 
 
 def test_a_program_gets_the_same(ini: Path) -> None:
@@ -139,8 +159,10 @@ def test_the_gate_opens_where_the_truth_is_known(ini: Path, tmp_path: Path) -> N
     imported = CliRunner().invoke(app, ["feedback", "import", str(diagnoses), "--config", str(ini)])
     assert imported.exit_code == 0, imported.output
 
-    ended = call(ini)
+    ended = call(ini, "--csv", str(tmp_path / "pairs.csv"))
 
+    with (tmp_path / "pairs.csv").open(newline="") as rows:
+        assert [row["is_positive"] for row in csv.DictReader(rows)] == ["0"] * 15 + ["1"] * 15
     assert "15 patients with the disease and 15 without, 30 by a final diagnosis" in ended.stdout
     assert "gate: passed" in ended.stdout
     assert ended.exit_code == 0
