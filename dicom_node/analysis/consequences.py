@@ -103,7 +103,7 @@ def consequence_of(
     """
     if isinstance(fault, EngineAway | FolderAway):
         return Retry(reason=reason_of(fault), wait=ELSEWHERE, counted=False)
-    if _may_be_of_the_worker(fault) and not unanimous:
+    if may_be_of_the_worker(fault) and not unanimous:
         return Retry(reason=reason_of(fault), wait=ELSEWHERE, counted=False, blames_worker=True)
     if isinstance(fault, FINAL):
         return Failure(reason=reason_of(fault, str(ticket.rerun)), code=_code(fault))
@@ -118,7 +118,7 @@ def consequence_of(
     )
 
 
-def _may_be_of_the_worker(fault: Exception) -> bool:
+def may_be_of_the_worker(fault: Exception) -> bool:
     """Whether a worker may lack the model, a library, or a file that others can read."""
     if isinstance(fault, AnalysisFault):
         return fault.of_the_worker

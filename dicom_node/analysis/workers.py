@@ -73,7 +73,11 @@ class Workers(Protocol):
         ...
 
     def tell(self, task: Any, function: Callable[[str], object], word: str, /) -> None:  # noqa: ANN401  # a task of this engine
-        """Have the worker that has begun a task call a function beside it, at once."""
+        """Have the worker that has begun a task, or may have, call a function beside it."""
+        ...
+
+    def has_neighbour(self, task: Any, /) -> bool:  # noqa: ANN401  # a task of this engine
+        """Whether another task is under way in the same worker."""
         ...
 
     def record_success(self, worker: str) -> None:

@@ -119,7 +119,7 @@ class Processing:
         """Begin no analysis, and nothing further to any destination, whatever the settings say."""
         self.scheduler.remove("settings")
         self.scheduler.remove("analyse")
-        self.scheduler.remove("shadow")
+        self.shadow.retire()
         self.lanes.stop()
         self.scheduler.remove("house")
         self.consistency.stop()
@@ -132,6 +132,7 @@ class Processing:
     def stop(self, deadline: float) -> None:
         """Let what is analysed come to its end, until a deadline (monotonic, seconds)."""
         self.dispatcher.wait_until_idle(seconds=time_left(deadline))
+        self.scheduler.remove("shadow")
 
 
 def start_processing(

@@ -187,6 +187,7 @@ class Node:
                 settings, resources, self.scheduler, self.supervisor, self.engine, observer
             )
             self._processing = processing
+            ends.make_way = processing.shadow.make_way
             record_start(resources, settings, processing)
             return processing.prepared
 

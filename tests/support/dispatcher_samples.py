@@ -116,6 +116,7 @@ class Workers:
         self.ended: list[Job] = []
         self.taken_back: list[Job] = []
         self.told: list[tuple[Job, Any, str]] = []
+        self.with_neighbour: list[Job] = []
         self.faults: list[tuple[str, str]] = []
         self.away_for_notices = False
 
@@ -154,6 +155,9 @@ class Workers:
 
     def tell(self, task: Job, function: Callable[[str], object], word: str) -> None:
         self.told.append((task, function, word))
+
+    def has_neighbour(self, task: Job) -> bool:
+        return task in self.with_neighbour
 
     def record_success(self, worker: str) -> None:
         pass

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from distributed import get_worker
 
+from dicom_node.analysis.engine.waiting import is_waited_for
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, Unchanged
 from dicom_node.analysis.worker.series_task import HandOver, keep_back
@@ -111,3 +112,11 @@ def take_word(word: str) -> None:
 def wait_for_word() -> str:
     """Wait until this process has been told a word."""
     return _words.get(timeout=60)
+
+
+def wait_until_waited_for(*_: object) -> str:
+    """Go on until another task waits for this worker."""
+    pause = threading.Event()
+    while not is_waited_for():
+        pause.wait(0.05)
+    return "made way"

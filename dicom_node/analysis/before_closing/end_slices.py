@@ -40,6 +40,11 @@ class EndSlices:
         Called when a worker has looked.
     steady
         Monotonic clock, seconds; that of the workers' start times.
+
+    Attributes
+    ----------
+    make_way
+        Called when a worker is about to look, for whoever has one that can wait.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class EndSlices:
     ) -> None:
         self._workers, self._folder, self._steady = workers, folder, steady
         self._wake = wake
+        self.make_way: Callable[[], object] = bool
         self._running: dict[Slices, _Look] = {}
         self._known: OrderedDict[Slices, bool] = OrderedDict()
 
@@ -95,6 +101,7 @@ class EndSlices:
                 for path in slices
             )
         )
+        self.make_way()
         try:
             task = self._workers.submit(look_at_ends, request, priority=PRIORITY, avoid=frozenset())
         except NoWorker:  # another time

@@ -192,12 +192,19 @@ class ComputeEngine:
     def tell(self, task: Task[Any], function: Callable[[str], object], word: str) -> None:
         """Have the worker that has begun a task call a function beside it, at once.
 
-        Nothing follows where none has, or the worker is lost.
+        As long as none is known to have begun it, all that may have.
         """
         with self._lock:
-            connection, address = self._connection, task.address
-        if connection is not None and address:
-            connection.tell_worker(address, function, word)
+            connection = self._connection
+            addresses = frozenset({task.address}) if task.address else task.addresses
+        if connection is not None:
+            connection.tell_workers(addresses, function, word)
+
+    def has_neighbour(self, task: Task[Any]) -> bool:
+        """Whether another task of this node is under way in the same worker."""
+        with self._lock:
+            others = [other for other in self._tasks.values() if other is not task]
+        return bool(task.address) and any(other.address == task.address for other in others)
 
     def record_success(self, worker: str) -> None:
         """Record that a worker brought a task to its end."""

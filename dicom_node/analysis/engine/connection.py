@@ -143,10 +143,12 @@ class Connection:
                 stimulus_id=f"dicom-node-{time.time()}",
             )
 
-    def tell_worker(self, address: str, function: Callable[[str], object], word: str) -> None:
-        """Call a function in a worker, beside the task that it has."""
-        with contextlib.suppress(Exception):  # it is lost, or will not hear: so is the task
-            self.client.run(function, word, workers=[address], on_error="ignore")
+    def tell_workers(
+        self, addresses: frozenset[str], function: Callable[[str], object], word: str
+    ) -> None:
+        """Call a function in workers, beside the tasks that they have."""
+        with contextlib.suppress(Exception):  # lost, or will not hear: so are their tasks
+            self.client.run(function, word, workers=list(addresses), on_error="ignore")
 
     def close(self) -> None:
         """End the connection, and an embedded cluster with it; leave a fleet alone."""

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from dicom_node.analysis.consequences import reason_of
+from dicom_node.analysis.consequences import may_be_of_the_worker, reason_of
+from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.result_rows import KEPT
 from dicom_node.analysis.worker.messages import (
     AnalysisConfig,
@@ -30,7 +31,7 @@ from dicom_node.analysis.worker.messages import (
 )
 from dicom_node.analysis.worker.shadow_task import find_in_shadow, stop
 from dicom_node.analysis.workers import AnalysisTask, Executor, Workers
-from dicom_node.errors import EngineAway, NoWorker
+from dicom_node.errors import EngineAway, EngineLost, NoWorker
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.errors import ModelError
@@ -42,7 +43,9 @@ PRIORITY = -3  #: below what is begun ahead of its closing
 BACKLOG = timedelta(days=7)  #: results that are older are passed over
 MOST_TRIES = 2  #: of a series at which a worker fails; then its reason is kept
 STOP_SECONDS = 15.0  #: for one step; the worker of a task that takes longer is restarted
-REST_SECONDS = 600.0  #: before a model that could not be used is tried again
+REST = Pace(first_seconds=600.0, longest_seconds=6 * 3600.0)
+"""Before the model is tried again where a worker could not use it, or died; longer after each
+further time, so that a model that kills its worker does so seldom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +96,8 @@ class _Running:
 class ShadowJob:
     """Job of the node that has a second model analyse what the first has delivered.
 
-    It begins without a second model; `take` gives it one. `run_once` and `make_way` are for the
-    thread that hands out analyses.
+    It begins without a second model; `take` gives it one. `run_once` is for one thread, all else
+    for any.
 
     Parameters
     ----------
@@ -121,8 +124,15 @@ class ShadowJob:
         self._is_idle, self._executor, self._wake = is_idle, executor, wake
         self._steady = steady
         self._running: _Running | None = None
+        self._lock = threading.Lock()  #: nothing is begun while it is decided that way is made
+        self._is_over = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin without what an earlier model has done."""
         self._faults: Counter[str] = Counter()  #: by key of the result
-        self._rests_until = 0.0
+        self._failed_at: frozenset[str] = frozenset()  #: workers, since one was of use
+        self._rests, self._rests_until = 0, 0.0
 
     def take(self, rules: ShadowRules | None, fault: str = "") -> None:
         """Go by other settings from now on; what runs by those before is stopped.
@@ -136,10 +146,21 @@ class ShadowJob:
             self._resources.health.fault(PART, fault)
         elif rules != self.rules or rules is None:
             self._resources.health.well(PART)
-        if rules != self.rules:
-            self.rules, self._rests_until = rules, 0.0
-            self._faults.clear()
-            self.make_way()
+        with self._lock:
+            if rules == self.rules:
+                return
+            self.rules = rules
+            self._forget()
+        self.make_way()
+
+    def retire(self) -> None:
+        """Begin no further analysis, and have the one that runs end: its worker is needed.
+
+        `run_once` still ends it where it does not make way.
+        """
+        with self._lock:
+            self._is_over = True
+        self.make_way()
 
     def run_once(self) -> None:
         """Enter what has ended, end what hangs, and begin with the next series."""
@@ -157,15 +178,17 @@ class ShadowJob:
             self._begin(series, rules)
 
     def make_way(self) -> None:
-        """Have the analysis that runs end, as somebody waits for its worker."""
-        running = self._running
-        if running is None or running.stopped_at is not None:
-            return
-        running.stopped_at = self._steady()
-        if running.task.started_at is None:
-            self._workers.take_back(running.task)
-        else:
-            self._executor(lambda: self._workers.tell(running.task, stop, running.token))
+        """Have the analysis that runs end, as somebody waits for its worker.
+
+        A worker may have begun it though nobody has heard of that: so it is told in any case.
+        """
+        with self._lock:
+            running = self._running
+            if running is None or running.stopped_at is not None:
+                return
+            running.stopped_at = self._steady()
+        self._workers.take_back(running.task)
+        self._executor(lambda: self._workers.tell(running.task, stop, running.token))
 
     def _begin(self, series: ShadowSeries, rules: ShadowRules) -> None:
         token, folder = uuid.uuid4().hex, self._resources.folder
@@ -184,19 +207,22 @@ class ShadowJob:
             kept=folder.locate(series.folder) / KEPT,
             task=token,
         )
-        try:
-            task = self._workers.submit(
-                find_in_shadow, request, priority=PRIORITY, avoid=frozenset()
+        with self._lock:
+            if self._is_over or self.rules is not rules or not self._is_idle():
+                return
+            try:
+                task = self._workers.submit(
+                    find_in_shadow, request, priority=PRIORITY, avoid=self._failed_at
+                )
+            except NoWorker:
+                return
+            running = self._running = _Running(
+                series=series,
+                model=rules.config.model,
+                token=token,
+                task=task,
+                timeout_seconds=rules.task_timeout_seconds,
             )
-        except NoWorker:
-            return
-        running = self._running = _Running(
-            series=series,
-            model=rules.config.model,
-            token=token,
-            task=task,
-            timeout_seconds=rules.task_timeout_seconds,
-        )
 
         def ended(_: AnalysisTask) -> None:
             running.ended.set()
@@ -205,12 +231,16 @@ class ShadowJob:
         task.when_done(ended)
 
     def _end_if_hanging(self) -> None:
-        """Restart the worker of a task that takes too long, or does not make way."""
+        """Restart the worker of a task that takes too long, or does not make way.
+
+        Another analysis beside it is not undone for the sake of the latter.
+        """
         running, now = self._running, self._steady()
         if running is None or running.is_cut or running.task.started_at is None:
             return
         has_stayed = running.stopped_at is not None and now - running.stopped_at > STOP_SECONDS
-        if has_stayed or now - running.task.started_at > running.timeout_seconds:
+        hangs = now - running.task.started_at > running.timeout_seconds
+        if hangs or (has_stayed and not self._workers.has_neighbour(running.task)):
             running.is_cut = True
             uid = running.series.series_instance_uid
             log.error("worker_restarted", series_uid=uid, worker=running.task.worker)
@@ -232,12 +262,8 @@ class ShadowJob:
             outcome = running.task.result()
         except EngineAway:
             log.debug("shadow_stopped", series_uid=uid)
-        except ModelError as fault:  # not of the series: nothing can be compared meanwhile
-            self._rests_until = self._steady() + REST_SECONDS
-            if self._resources.health.fault(PART, f"the second model cannot be used: {fault}"):
-                log.warning("shadow_failed", series_uid=uid, reason=str(fault))
         except Exception as fault:  # noqa: BLE001  # border: a series has nothing to do with it
-            self._enter_fault(running, new, reason_of(fault))
+            self._enter_fault(running, new, fault)
         else:
             self._enter_outcome(running, new, outcome)
 
@@ -246,6 +272,7 @@ class ShadowJob:
         match outcome:
             case Shadowed() as found:
                 self._resources.health.well(PART)
+                self._failed_at, self._rests = frozenset(), 0
                 self._keep(running, replace(new, **_figures(found)))
                 log.info("shadow_finished", series_uid=uid, seconds={"shadow": found.seconds})
             case Unsuitable() as unsuitable:
@@ -253,19 +280,39 @@ class ShadowJob:
             case Stopped():
                 log.debug("shadow_stopped", series_uid=uid)
 
-    def _enter_fault(self, running: _Running, new: NewShadow, reason: str) -> None:
-        """Count a failure; after `MOST_TRIES` the series is given up, and the reason kept.
+    def _enter_fault(self, running: _Running, new: NewShadow, fault: Exception) -> None:
+        """Count a failure of a series; after `MOST_TRIES` it is given up, and the reason kept.
 
         It is none where the worker was restarted as the task did not make way, or the storage
-        folder is away.
+        folder is away; nor where it may be the worker's, as long as there is another to try.
         """
         if running.stopped_at is not None or folder_fault(self._resources.folder.root):
             log.debug("shadow_stopped", series_uid=running.series.series_instance_uid)
+            return
+        reason, is_of_worker = reason_of(fault), may_be_of_the_worker(fault)
+        if is_of_worker or isinstance(fault, EngineLost):
+            self._rest(running, reason)
+        if isinstance(fault, ModelError) or (is_of_worker and not self._is_unanimous):
             return
         key = running.series.result_key
         self._faults[key] += 1
         if self._faults[key] >= MOST_TRIES:
             self._give_up(running, new, reason)
+
+    @property
+    def _is_unanimous(self) -> bool:
+        """Whether it has failed at every worker that there is."""
+        return self._workers.fit_workers <= self._failed_at
+
+    def _rest(self, running: _Running, reason: str) -> None:
+        """Begin nothing for a while, and then elsewhere."""
+        self._failed_at |= {running.task.worker}
+        self._rests += 1
+        seconds = REST.wait(self._rests)
+        self._rests_until = self._steady() + seconds
+        if self._resources.health.fault(PART, f"the second model cannot be used: {reason}"):
+            uid = running.series.series_instance_uid
+            log.warning("shadow_failed", series_uid=uid, reason=reason)
 
     def _give_up(self, running: _Running, new: NewShadow, reason: str) -> None:
         uid = running.series.series_instance_uid

@@ -1,6 +1,7 @@
 """Analyse a series by a second model, beside a result that has left: nothing is encoded.
 
-The node may stop it at any time: it ends with the step that is under way.
+The node may stop it at any time, and it makes way by itself where another task waits for its
+worker, of any node: it ends with the step that is under way.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.configuration import software_version
+from dicom_node.analysis.engine.waiting import is_waited_for
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.findings import find_in
 from dicom_node.analysis.worker.messages import Shadowed, ShadowRequest, Stopped, Unsuitable
@@ -50,7 +52,7 @@ def find_in_shadow(request: ShadowRequest) -> Shadowed | Unsuitable | Stopped:
     """
 
     def go_on(_: str = "", __: float = 0.0) -> None:
-        if request.task in _stopped:
+        if request.task in _stopped or is_waited_for():
             raise _MakesWay
 
     kept = _kept(request)

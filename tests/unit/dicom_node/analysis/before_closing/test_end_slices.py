@@ -48,6 +48,17 @@ def looking(tmp_path: Path, workers: Workers) -> EndSlices:
     return EndSlices(workers, folder, WOKEN.clear, steady=lambda: TIMEOUT_SECONDS + 1)
 
 
+def test_whoever_can_wait_makes_way_before_a_look(tmp_path: Path) -> None:
+    workers, asked = Workers(EndsSeen(outside=True)), list[int]()
+    ends = looking(tmp_path, workers)
+    ends.make_way = lambda: asked.append(len(workers.requests))
+
+    look(ends)
+    look(ends)
+
+    assert asked == [0]
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

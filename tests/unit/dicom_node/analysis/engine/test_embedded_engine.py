@@ -28,6 +28,7 @@ from tests.support.fleet_tasks import (
     prove,
     take_word,
     wait_for_word,
+    wait_until_waited_for,
 )
 
 pytestmark = pytest.mark.slow
@@ -66,6 +67,32 @@ def test_a_worker_is_told_a_word_beside_its_task(embedded: ComputeEngine) -> Non
     embedded.tell(task, take_word, "enough")
 
     assert task.result(60) == "enough"
+
+
+def test_a_worker_is_told_a_word_though_nobody_has_heard_that_it_began(
+    embedded: ComputeEngine,
+) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    task = embedded.submit(wait_for_word)
+    tend_until(embedded, lambda: task.started_at is not None)
+    unheard = Task[str](task.addresses)
+
+    embedded.tell(unheard, take_word, "enough")
+
+    assert task.result(60) == "enough"
+
+
+def test_a_task_makes_way_by_itself_for_one_of_a_higher_priority(embedded: ComputeEngine) -> None:
+    tend_until(embedded, lambda: embedded.slots == 1)
+    low = embedded.submit(wait_until_waited_for, priority=-3)
+    tend_until(embedded, lambda: low.started_at is not None)
+    lower = embedded.submit(os.getpid, priority=-4)
+    assert not embedded.has_neighbour(low)
+
+    high = embedded.submit(os.getpid)
+
+    assert low.result(60) == "made way"
+    assert high.result(60) == lower.result(60)
 
 
 def began_with() -> dict[str, str]:

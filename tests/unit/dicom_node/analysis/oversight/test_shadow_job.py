@@ -13,7 +13,7 @@ from config.settings import Settings, ShadowSettings
 from dicom_node.analysis.configuration import analysis_config_of, model_of
 from dicom_node.analysis.oversight.shadow_job import (
     PART,
-    REST_SECONDS,
+    REST,
     STOP_SECONDS,
     ShadowJob,
     ShadowRules,
@@ -178,10 +178,27 @@ def test_the_worker_of_what_does_not_make_way_is_restarted_once(resources: Resou
         shadow._running.ended.set()
     workers.answers.append(Job(EngineLost("died")))
     shadow.run_once()
+    shadow.run_once()
+    steady.now += REST.first_seconds + 1
     workers.answers.append(Job(FOUND))
     shadow.run_once()
     shadow.run_once()
     assert [row.score for row in kept(resources)] == [0.25]  # it was no failure of the series
+
+
+def test_a_neighbour_is_not_undone_as_long_as_it_does_not_hang(resources: Resources) -> None:
+    workers, steady = Workers(), Steady()
+    shadow, task = running_job(resources, workers, steady)
+    workers.with_neighbour = [task]
+    shadow.make_way()
+    steady.now += STOP_SECONDS + 1
+    shadow.run_once()
+    assert workers.ended == []
+
+    steady.now += 901
+    shadow.run_once()
+
+    assert workers.ended == [task]
 
 
 def test_what_hangs_is_ended(resources: Resources) -> None:
@@ -194,7 +211,9 @@ def test_what_hangs_is_ended(resources: Resources) -> None:
     assert workers.ended == [task]
 
 
-def test_what_no_worker_has_begun_is_taken_back(resources: Resources) -> None:
+def test_what_is_not_known_to_have_begun_is_taken_back_and_told_to_end(
+    resources: Resources,
+) -> None:
     task = Never(None)
     task.started_at = None
     workers = Workers(task)
@@ -204,9 +223,26 @@ def test_what_no_worker_has_begun_is_taken_back(resources: Resources) -> None:
     shadow.make_way()
 
     assert workers.taken_back == [task]
+    assert [told for told, *_ in workers.told] == [task]  # a worker may have begun it
+
+
+def test_a_node_that_retires_has_it_end_and_begins_none(resources: Resources) -> None:
+    workers, steady = Workers(), Steady()
+    shadow, task = running_job(resources, workers, steady)
+
+    shadow.retire()
+
+    assert [told for told, *_ in workers.told] == [task]
+    task.answer = Stopped()
+    if shadow._running:
+        shadow._running.ended.set()
+    shadow.run_once()
+    shadow.run_once()
+    assert len(workers.requests) == 1
 
 
 FAULT = AnalysisFault("IndexError", "", of_the_data=True, of_the_worker=False)
+UNREADABLE = AnalysisFault("OSError", "", of_the_data=False, of_the_worker=True)
 
 
 @pytest.mark.parametrize(
@@ -215,21 +251,53 @@ FAULT = AnalysisFault("IndexError", "", of_the_data=True, of_the_worker=False)
         ((Unsuitable(code="no-lungs", text="none"),), "no-lungs: none"),
         ((FAULT, FAULT), "IndexError during the analysis; see the log"),
         ((EngineAway("gone"), EngineLost("died"), EngineLost("died")), "died"),
+        ((UNREADABLE, UNREADABLE), "OSError during the analysis; see the log"),
     ],
 )
 def test_a_failure_is_kept_with_its_reason_after_two_tries(
     resources: Resources, answers: tuple[Any, ...], reason: str
 ) -> None:
-    workers = Workers(*map(Job, answers))
-    shadow = job(resources, workers)
+    workers, steady = Workers(*map(Job, answers)), Steady()
+    shadow = job(resources, workers, steady=steady)
 
     for _ in range(len(answers) + 2):
         shadow.run_once()
+        steady.now += REST.longest_seconds
 
     (row,) = kept(resources)
     assert (row.score, row.reason) == (None, reason)
     assert len(workers.requests) == len(answers)
-    assert resources.health.snapshot() == ()
+
+
+@pytest.mark.parametrize("fault", [EngineLost("died"), UNREADABLE])
+def test_what_may_be_of_the_worker_is_a_fault_and_rests_longer_each_time(
+    resources: Resources, fault: Exception
+) -> None:
+    workers, steady = Workers(Job(fault), Job(fault)), Steady()
+    shadow = job(resources, workers, steady=steady)
+    begun = []
+    for seconds in (0.0, 1.0, REST.wait(1), REST.wait(1) + 1.0, 1.0):
+        steady.now += seconds
+        shadow.run_once()
+        begun.append(len(workers.requests))
+
+    assert begun == [1, 1, 2, 2, 2]
+    (part,) = resources.health.snapshot()
+    assert part.part == PART
+
+
+def test_what_may_be_of_the_worker_is_tried_elsewhere_and_counts_for_no_series(
+    resources: Resources,
+) -> None:
+    workers, steady = Workers(*[Job(UNREADABLE)] * 3, fit=frozenset({"one", "two"})), Steady()
+    shadow = job(resources, workers, steady=steady)
+
+    for _ in range(5):
+        shadow.run_once()
+        steady.now += REST.longest_seconds
+
+    assert workers.avoided == [frozenset(), *[frozenset({"one"})] * 2]
+    assert kept(resources) == []
 
 
 def test_a_model_that_cannot_be_used_is_a_fault_and_is_tried_again_later(
@@ -244,7 +312,7 @@ def test_a_model_that_cannot_be_used_is_a_fault_and_is_tried_again_later(
     assert (fault.part, fault.is_ready) == (PART, True)
     assert kept(resources) == []
 
-    steady.now += REST_SECONDS + 1
+    steady.now += REST.first_seconds + 1
     workers.answers.append(Job(FOUND))
     shadow.run_once()
     shadow.run_once()
