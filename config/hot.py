@@ -91,6 +91,7 @@ HOT: Mapping[str, frozenset[str]] = {
             "verify_again_hours",
         }
     ),
+    "reports": frozenset({"unknown_days"}),
     "drift": frozenset({"action", "reference_series"}),
     "shadow": frozenset(
         {
@@ -123,6 +124,7 @@ AT_START: Mapping[str, frozenset[str]] = {
     ),
     "tls": frozenset({"receive", "certificate", "key", "authorities", "verify_peers"}),
     "dicomweb": frozenset({"port", "bind", "token_file", "maximum_requests", "maximum_request_mb"}),
+    "reports": frozenset({"port", "bind", "senders", "tls"}),
     "console": frozenset(
         {
             "port",

@@ -226,6 +226,37 @@ class ConsoleSettings(Section):
         return _key_of_certificate(file, info)
 
 
+class ReportsSettings(Section):
+    """Signed reports of the information system as HL7 v2 messages (ORU^R01), by MLLP."""
+
+    port: int = Field(default=0, ge=0, le=65535, description="TCP port they come to; 0 is off.")
+    bind: NotEmpty = Field(default="127.0.0.1", description="Address it is on.")
+    senders: Networks = Field(
+        default=(),
+        description="Addresses and networks that may send, separated by commas (10.1.0.7,"
+        " 10.2.0.0/16); needed unless bind is a loopback address.",
+    )
+    tls: bool = Field(
+        default=False,
+        description="Whether it speaks TLS, and only TLS: with the files of [tls], and its"
+        " verify_peers.",
+    )
+    unknown_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=36500,
+        description="What a report says of a study that is not here is kept for so long, as the"
+        " study may still come, days.",
+    )
+
+    @field_validator("senders")
+    @classmethod
+    def _needed(cls, senders: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not senders and info.data.get("port") and not is_loopback(info.data.get("bind", "")):
+            raise ValueError("addresses that may send, or a bind address that is loopback")
+        return senders
+
+
 class MonitoringSettings(Section):
     """Metrics for Prometheus and health of the node: /metrics, /healthz and /readyz."""
 

@@ -17,6 +17,7 @@ from config.network import (
     DicomWebSettings,
     MonitoringSettings,
     NodeSettings,
+    ReportsSettings,
     TlsSettings,
 )
 from config.secret import database_url_in
@@ -539,6 +540,7 @@ class Settings(Section):
     node: NodeSettings = NodeSettings()
     tls: TlsSettings = TlsSettings()
     dicomweb: DicomWebSettings = DicomWebSettings()
+    reports: ReportsSettings = ReportsSettings()
     console: ConsoleSettings = ConsoleSettings()
     storage: StorageSettings = StorageSettings()
     retention: RetentionSettings = RetentionSettings()

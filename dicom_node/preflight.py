@@ -46,6 +46,7 @@ def faults(settings: Settings) -> list[str]:
         _address,
         _tls,
         _stow,
+        _reports,
         _web,
         _folder,
         _log,
@@ -187,6 +188,12 @@ def _stow(settings: Settings) -> Iterator[str]:
         stow_receivers_of(settings)
     except NodeError as fault:
         yield str(fault)
+
+
+def _reports(settings: Settings) -> Iterator[str]:
+    """Bind to the address of the receiver of reports."""
+    if settings.reports.port:
+        yield from _bound("reports", settings.reports.bind)
 
 
 def _folder(settings: Settings) -> Iterator[str]:

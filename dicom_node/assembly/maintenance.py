@@ -40,6 +40,7 @@ def retention_of(settings: Settings, resources: Resources, clock: ConfirmedClock
             condense=_days(retention.condense_days),
             keep_series=_days(retention.series_days),
             keep_changes=_days(retention.changes_days),
+            keep_unknown_reports=timedelta(days=settings.reports.unknown_days),
         ),
     )
 

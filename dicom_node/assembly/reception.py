@@ -14,6 +14,8 @@ from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.commitment_scp import CommitmentScp
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal
+from dicom_node.reception.reports.receiver import ReportReceiver
+from dicom_node.reception.reports.report_keeper import ReportKeeper
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.app import Limits
 from dicom_node.reception.stow.server import StowReceiver
@@ -83,6 +85,16 @@ def stow_receivers_of(settings: Settings) -> tuple[StowReceiver, ...]:
         sop_classes=_sop_classes(settings),
     )
     return (receiver,)
+
+
+def report_receivers_of(
+    settings: Settings, resources: Resources, refuse: Callable[[Refusal], None]
+) -> tuple[ReportReceiver, ...]:
+    """Make the receiver of signed reports; empty if there is to be none."""
+    if not settings.reports.port:
+        return ()
+    keeper = ReportKeeper(resources, refuse)
+    return (ReportReceiver(settings.reports.senders, keeper.take, refuse),)
 
 
 def commitment_scp_of(

@@ -37,9 +37,22 @@ def server_tls_of(settings: Settings) -> ssl.SSLContext | None:
     return server_context(credentials_of(tls), verify_peers=tls.verify_peers)
 
 
-def certificate_renewal_of(settings: Settings, context: ssl.SSLContext) -> Renewal:
+def report_tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Make the TLS context of the port of reports; None if it is to be plain.
+
+    Raises
+    ------
+    NodeError
+        If a file is missing or is not what it should be.
+    """
+    if not (settings.reports.port and settings.reports.tls):
+        return None
+    return server_context(credentials_of(settings.tls), verify_peers=settings.tls.verify_peers)
+
+
+def certificate_renewal_of(settings: Settings, *contexts: ssl.SSLContext) -> Renewal:
     """Make what takes up renewed certificate files for our ports."""
-    return Renewal(credentials=credentials_of(settings.tls), contexts=(context,))
+    return Renewal(credentials=credentials_of(settings.tls), contexts=contexts)
 
 
 def certificate_doubts_of(settings: Settings, now: datetime) -> list[str]:
@@ -66,6 +79,7 @@ def uses_tls(settings: Settings) -> bool:
     return (
         settings.tls.receive
         or (settings.worklist.tls and bool(settings.worklist.manager))
+        or bool(settings.reports.port and settings.reports.tls)
         or (bool(settings.audit.syslog) and settings.audit.protocol == "tls")
         or any(
             isinstance(one, DicomDestination | Hl7Destination) and one.tls

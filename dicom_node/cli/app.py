@@ -45,7 +45,7 @@ from dicom_node.cli.maintenance import (
     workitems,
 )
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
-from dicom_node.cli.research import compare, evaluate, localise, model, stability, train
+from dicom_node.cli.research import agreement, compare, evaluate, localise, model, stability, train
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 from pipeline.errors import PipelineError
@@ -75,6 +75,7 @@ app.add_typer(status.app)
 app.add_typer(settings.app)
 app.add_typer(console.app)
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(agreement.app)
 app.add_typer(stored_data.app)
 app.add_typer(backup.app)
 app.add_typer(drain.app)

@@ -31,6 +31,10 @@ def feedback(
         Path | None,
         typer.Option(help="Copy the images of its series into this folder, empty or new."),
     ] = None,
+    labelled: Annotated[
+        bool,
+        typer.Option("--labelled", help="Leave results without a label out of the case list."),
+    ] = False,
     as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
@@ -43,8 +47,8 @@ def feedback(
 
     if context.invoked_subcommand is not None:
         return
-    if images and not csv:
-        raise NodeError("expected --csv FILE with --images FOLDER")
+    if (images or labelled) and not csv:
+        raise NodeError("expected --csv FILE with --images FOLDER, and with --labelled")
     settings = load(config)
     logs.configure(level=settings.log.level, style=settings.log.format)
     with closing(existing_resources(settings)) as resources:
@@ -62,10 +66,11 @@ def feedback(
         if images:
             from dataclasses import replace
 
-            exported = sorted({row["series"] for row in case_rows(answers, results, {}, key)})
+            listed = _chosen(case_rows(answers, results, {}, key), labelled=labelled)
+            exported = sorted({row["series"] for row in listed})
             with closing(audit_of(settings)) as audit:
                 folders = _copy(replace(resources, audit=audit), exported, images)
-        rows = case_rows(answers, results, folders, key)
+        rows = _chosen(case_rows(answers, results, folders, key), labelled=labelled)
         write_rows(csv, rows)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
 
@@ -93,6 +98,11 @@ def import_file(
     with closing(existing_resources(settings)) as resources, resources.sessions.begin() as session:
         outcome = import_diagnoses(session, key, content, now, skip_unknown=skip_unknown)
     typer.echo(str(outcome))
+
+
+def _chosen(rows: Sequence[dict[str, str]], *, labelled: bool) -> Sequence[dict[str, str]]:
+    """Leave out what has no label, if that is asked for: a row about a finding never has one."""
+    return [row for row in rows if row.get("label")] if labelled else rows
 
 
 def _copy(resources: Resources, uids: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -17,12 +17,11 @@ from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import NEEDED, REMARKS
 from pipeline.feedback.diagnosis import Diagnosis
 from storage.files.identity_key import IdentityKey
-from storage.results.answers import AnswerLine, AssessedResult
+from storage.results.answers import ACCEPTED, REPORT, AnswerLine, AssessedResult
 from storage.results.feedback import REJECTED
 
 COLUMNS = (*NEEDED, "label", *REMARKS)
 SHORT = 12  #: digits of a digest that tells patients, or readers, apart
-ACCEPTED = "accepted"
 LABELS = {str(Diagnosis.POSITIVE): "1", str(Diagnosis.NEGATIVE): "0"}
 
 
@@ -35,8 +34,9 @@ def case_rows(
     """Make a row for each result that was answered to, and one for each of its findings.
 
     Of a series, the latest result that was answered to counts. Its label is the final
-    diagnosis, if one was imported, else what the result said, where every reader has accepted it;
-    in all other cases, and where a document rejects the images, a person has to give it.
+    diagnosis, if one was imported, else what the signed reports say and what readers have accepted
+    of the result, where none of them says anything else; in all other cases, and where a document
+    rejects the images, a person has to give it.
 
     Parameters
     ----------
@@ -97,8 +97,17 @@ def _label(whole: Sequence[AnswerLine], result: AssessedResult) -> str:
     diagnoses = {one.reason_code for one in whole if is_diagnosis(one)} & set(LABELS)
     if diagnoses:
         return LABELS[diagnoses.pop()] if len(diagnoses) == 1 else ""
-    is_accepted = bool(whole) and all(answer.answer == ACCEPTED for answer in whole)
-    return str(int(result.positive)) if is_accepted and result.positive is not None else ""
+    said = {_stated(answer, result) for answer in whole}
+    return said.pop() if len(said) == 1 else ""
+
+
+def _stated(answer: AnswerLine, result: AssessedResult) -> str:
+    """Give the label that an answer states; empty for none."""
+    if answer.reason_scheme == REPORT:
+        return LABELS.get(answer.reason_code, "")
+    if answer.answer != ACCEPTED or result.positive is None:
+        return ""
+    return str(int(result.positive))
 
 
 def _said(answers: Sequence[AnswerLine], key: IdentityKey) -> dict[str, str]:

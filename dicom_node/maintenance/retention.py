@@ -45,6 +45,7 @@ from storage.maintenance.purge import (
 from storage.maintenance.retention import YOUNGEST, RetentionRules, choose
 from storage.results.audit_counts import received_of
 from storage.results.kept_results import keys_of
+from storage.results.signed_reports import forget_unknown
 from storage.results.to_tell import reference_of
 from storage.series.quarantine_and_refusals import forget_quarantine, old_quarantine
 
@@ -52,6 +53,7 @@ PART = "retention"  #: in the condition of the node
 ROWS_SECONDS = (
     60.0  #: for which rows are condensed in one run, and again for which others are forgotten
 )
+MOST_UNKNOWN_REPORTS = 200_000  #: about studies that are not here; a large house signs 2,000 a day
 SERIES_AT_ONCE = (
     20  #: that are listed, and forgotten in one transaction; then the time is looked at
 )
@@ -78,6 +80,8 @@ class RowRetention:
         Time for which series without files are kept after their end; None for ever.
     keep_changes
         Time for which changes made at the console are kept; None for ever.
+    keep_unknown_reports
+        Time for which reports about studies that are not here are kept; None for ever.
     steady
         Monotonic clock, seconds.
     """
@@ -86,6 +90,7 @@ class RowRetention:
     condense: timedelta | None = None
     keep_series: timedelta | None = None
     keep_changes: timedelta | None = None
+    keep_unknown_reports: timedelta | None = None
     steady: Callable[[], float] = time.monotonic
 
     def run_once(self, now: datetime) -> None:
@@ -97,6 +102,14 @@ class RowRetention:
         if self.keep_changes is not None:
             with self.resources.sessions.begin() as session:
                 forget_changes(session, now - self.keep_changes)
+        if self.keep_unknown_reports is not None:
+            self._forget_reports(now - self.keep_unknown_reports)
+
+    def _forget_reports(self, before: datetime) -> None:
+        with self.resources.sessions.begin() as session:
+            forgotten = forget_unknown(session, before, MOST_UNKNOWN_REPORTS)
+        if forgotten:
+            log.info("reports_forgotten", reports=forgotten)
 
     def _condense(self, before: datetime) -> None:
         series, instances, objects = 0, 0, 0

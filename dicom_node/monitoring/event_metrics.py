@@ -221,6 +221,23 @@ COUNTED: Sequence[Counted] = (
         text="Series of rejection notes and assessments that came back.",
     ),
     Counted(
+        event="report_kept",
+        metric="reports_kept",
+        text="Signed reports that were read, by what they say of COVID-19.",
+        labels={"answer": "answer"},
+    ),
+    Counted(
+        event="report_passed_over",
+        metric="reports_passed_over",
+        text="Messages without a signed report, such as preliminary ones.",
+    ),
+    Counted(
+        event="report_refused",
+        metric="reports_refused",
+        text="Messages that were refused: their senders know.",
+        amount="times",
+    ),
+    Counted(
         event="earlier_study_fetched",
         metric="earlier_studies_fetched",
         text="Earlier studies that an archive sent.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,11 +18,13 @@ from dicom_node.assembly.reception import (
     commitment_scp_of,
     index_writer_of,
     receiver_of,
+    report_receivers_of,
     stow_receivers_of,
 )
 from dicom_node.assembly.security import (
     CertificateWatch,
     certificate_renewal_of,
+    report_tls_of,
     server_tls_of,
 )
 from dicom_node.assembly.worklist import cancel_requests_of
@@ -40,12 +43,13 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.reception.notification_scp import NotificationScp
 from dicom_node.reception.refusals import RefusalRecorder
+from dicom_node.reception.reports.receiver import ReportReceiver
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
-from dicom_node.supervision.supervisor import Supervisor
+from dicom_node.supervision.supervisor import Part, Supervisor
 from dicom_node.worklist.cancel_request import CancelRequests
 
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
@@ -62,6 +66,8 @@ class Reception:
         Host and port that the DICOM receiver is bound to.
     stow_receivers
         One if STOW-RS is configured, else none.
+    report_receivers
+        One if signed reports are to be received, else none.
     """
 
     address: tuple[str, int]
@@ -71,6 +77,7 @@ class Reception:
     commitment_scp: CommitmentScp
     receiver: Receiver
     stow_receivers: tuple[StowReceiver, ...]
+    report_receivers: tuple[ReportReceiver, ...]
     certificates: CertificateWatch
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
@@ -106,6 +113,8 @@ class Reception:
         self.receiver.drain(seconds=time_left(drained))
         for stow in self.stow_receivers:
             stow.drain(deadline=drained)
+        for reports in self.report_receivers:
+            reports.stop(drained)
         self.commitment_scp.stop()
         self.refusals.flush()
         self.index.stop(time_left(deadline))
@@ -144,11 +153,7 @@ def start_reception(
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
         scheduler.every(FOLDER_SECONDS, "folder", partial(_look_at_folder, resources))
-        tls = server_tls_of(settings)
-        if tls is not None:
-            scheduler.every(
-                RENEWAL_SECONDS, "certificates", certificate_renewal_of(settings, tls).poll
-            )
+        tls, report_tls = _tls(settings, scheduler)
         watch = CertificateWatch(settings=settings, resources=resources)
         scheduler.every(RENEWAL_SECONDS, "certificate dates", watch.look, lane="certificates")
         receiver, node = receiver_of(settings), settings.node
@@ -162,16 +167,16 @@ def start_reception(
                 ),
             )
         undo.callback(receiver.drain, seconds=0.0)
-        stow_receivers, web = stow_receivers_of(settings), settings.dicomweb
+        stow_receivers = _stow(settings, ingest, tls)
         for stow in stow_receivers:
-            with _listening(web.bind, web.port):
-                stow.listen((web.bind, web.port), ingest, tls=tls)
+            undo.callback(stow.drain, deadline=0.0)
+        report_receivers = _reports(settings, resources, ingest, report_tls)
         supervisor.watch("index", index)
         supervisor.observe("index", index.look)
         supervisor.observe("refusals", ingest.refusals.look)
         supervisor.watch("receiver", receiver)
-        for stow in stow_receivers:
-            supervisor.watch("STOW-RS receiver", stow)
+        for name, part in _by_name(stow_receivers, report_receivers):
+            supervisor.watch(name, part)
         undo.pop_all()
     return Reception(
         address=address,
@@ -181,8 +186,50 @@ def start_reception(
         commitment_scp=commitment_scp,
         receiver=receiver,
         stow_receivers=stow_receivers,
+        report_receivers=report_receivers,
         certificates=watch,
     )
+
+
+def _tls(
+    settings: Settings, scheduler: Scheduler
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Make the TLS contexts of our ports, and of that of reports; have renewed files taken up."""
+    tls, report_tls = server_tls_of(settings), report_tls_of(settings)
+    if contexts := [one for one in (tls, report_tls) if one is not None]:
+        renewal = certificate_renewal_of(settings, *contexts)
+        scheduler.every(RENEWAL_SECONDS, "certificates", renewal.poll)
+    return tls, report_tls
+
+
+def _stow(
+    settings: Settings, ingest: InstanceIngest, tls: ssl.SSLContext | None
+) -> tuple[StowReceiver, ...]:
+    """Listen for STOW-RS requests, if the settings want that."""
+    receivers, web = stow_receivers_of(settings), settings.dicomweb
+    for stow in receivers:
+        with _listening(web.bind, web.port):
+            stow.listen((web.bind, web.port), ingest, tls=tls)
+    return receivers
+
+
+def _reports(
+    settings: Settings, resources: Resources, ingest: InstanceIngest, tls: ssl.SSLContext | None
+) -> tuple[ReportReceiver, ...]:
+    """Listen for signed reports, if the settings want that."""
+    receivers = report_receivers_of(settings, resources, ingest.record_refusal)
+    for reports in receivers:
+        with _listening(settings.reports.bind, settings.reports.port):
+            reports.listen((settings.reports.bind, settings.reports.port), tls=tls)
+    return receivers
+
+
+def _by_name(
+    stow: tuple[StowReceiver, ...], reports: tuple[ReportReceiver, ...]
+) -> Iterator[tuple[str, Part]]:
+    """Yield the receivers beside the DICOM receiver, as the supervisor calls them."""
+    yield from (("STOW-RS receiver", one) for one in stow)
+    yield from (("report receiver", one) for one in reports)
 
 
 def _look_at_folder(resources: Resources) -> None:

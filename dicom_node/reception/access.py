@@ -48,7 +48,7 @@ class AllowedCallers:
         title = ae_title.strip()
         known = [caller for caller in self.allowed if caller.ae_title == title]
         if known:
-            source = _source(address)
+            source = source_of(address)
             may = any(caller.network is None or source in caller.network for caller in known)
             return "" if may else "its AE title may not call from this address"
         if any(caller.ae_title.casefold() == title.casefold() for caller in self.allowed):
@@ -56,7 +56,7 @@ class AllowedCallers:
         return "its AE title is not one of those that may call"
 
 
-def _source(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def source_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Read the address of a peer; IPv4 mapped into IPv6 is IPv4."""
     source = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:

@@ -30,7 +30,13 @@ FIRST_WAIT_SECONDS = 10.0  #: refusals of a kind are counted for so long after i
 LONGEST_WAIT_SECONDS = 600.0  #: twice as long each time, up to this: 144 lines of a kind a day
 LOG_WIDTH = 300  #: characters of a text of a peer in one log line
 
-Kind = Literal["association_broken", "association_rejected", "context_refused", "instance_refused"]
+Kind = Literal[
+    "association_broken",
+    "association_rejected",
+    "context_refused",
+    "instance_refused",
+    "report_refused",
+]
 TURNED_AWAY: tuple[Kind, ...] = ("association_broken", "association_rejected")
 """Kinds that are a Security Alert for the auditor (PS3.15 A.5.3.11), and a warning in the log."""
 

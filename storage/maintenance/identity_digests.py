@@ -12,14 +12,16 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from storage.database.report_tables import SignedReportRow
 from storage.database.schema import DigestKey, Feedback, Series
 from storage.files.identity_key import IdentityKey
 
 ONLY = 1  #: key of the only row
 BATCH = 2_000  #: rows that are read and written at a time
 Attribute = InstrumentedAttribute[Any]
+Table = type[Series | Feedback | SignedReportRow]
 
-DIGESTS: Mapping[type[Series | Feedback], tuple[Attribute, ...]] = {
+DIGESTS: Mapping[Table, tuple[Attribute, ...]] = {
     Series: (
         Series.patient_key,
         Series.patient_digest,
@@ -27,10 +29,12 @@ DIGESTS: Mapping[type[Series | Feedback], tuple[Attribute, ...]] = {
         Series.accession_key,
     ),
     Feedback: (Feedback.patient_digest, Feedback.birth_digest),
+    SignedReportRow: (SignedReportRow.patient_digests, SignedReportRow.birth_digest),
 }
-KEYS: Mapping[type[Series | Feedback], Attribute] = {
+KEYS: Mapping[Table, Attribute] = {
     Series: Series.series_instance_uid,
     Feedback: Feedback.id,
+    SignedReportRow: SignedReportRow.id,
 }
 
 

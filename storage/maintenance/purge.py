@@ -31,6 +31,7 @@ from storage.database.work_item_tables import WorkItemSeries
 from storage.errors import StaleState
 from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.results.feedback import erase_feedback
+from storage.results.signed_reports import erase_reports
 from storage.series.lifecycle import locked
 from storage.states import DeliveryState, SeriesState
 
@@ -229,6 +230,7 @@ def finish_purge(session: Session, series_instance_uid: str) -> None:
 def erase_rows(session: Session, series_instance_uid: str) -> None:
     """Delete all rows of a series; after its files, or a scan would record them again."""
     erase_feedback(session, series_instance_uid)
+    erase_reports(session, series_instance_uid)
     of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
     deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))

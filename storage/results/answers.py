@@ -26,11 +26,19 @@ from storage.database.schema import (
     Series,
 )
 from storage.results.feedback import REJECTED
+from storage.results.signed_reports import ReportedSeries, reports_of_series, reports_since
 
 Row = TypeVar("Row", Series, Result, Feedback)
 Key = TypeVar("Key", str, int)
 
 PATIENT, STUDY = "patient", "study"  #: what a document and a result may not have in common
+REPORT = "99REPORT"  #: scheme of the reasons of answers that are signed reports
+REPORT_BY = "signed report"  #: their role
+ACCEPTED, UNCLEAR, POSITIVE = (
+    "accepted",
+    "unclear",
+    "positive",
+)  #: as `pipeline.feedback.answers` has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +151,7 @@ def report_series(session: Session, study_instance_uid: str) -> dict[str, str]:
 
 def answer_counts(session: Session, since: datetime) -> AnswerCounts:
     """Count the answers received since a time; one counts once, to however many results it is."""
-    lines = _lines(session, _received_since(session, since))
+    lines = answers_since(session, since)
     standing = {(line.document_uid, line.position): line.answer for line in lines if line.stands}
     own = {(line.document_uid, line.position) for line in lines if not line.mismatch}
     return AnswerCounts(
@@ -168,18 +176,61 @@ def answers_in(session: Session, document_uids: Sequence[str]) -> list[AnswerLin
 def answers_to(
     session: Session, series_instance_uids: Sequence[str] | None = None
 ) -> list[AnswerLine]:
-    """List the answers to some series and their results, or to all; the earliest first."""
-    if series_instance_uids is None:
-        return _lines(session, [true()])
-    return _lines(
-        session, [Series.series_instance_uid.in_(batch) for batch in batched(series_instance_uids)]
+    """List the answers to some series and their results, or to all; the earliest first.
+
+    What signed reports say is an answer to the latest result of each series of their study.
+    """
+    chosen = series_instance_uids
+    conditions = (
+        [true()]
+        if chosen is None
+        else [Series.series_instance_uid.in_(batch) for batch in batched(chosen)]
     )
+    return _in_order([*_lines(session, conditions), *_of(reports_of_series(session, chosen))])
 
 
 def answers_since(session: Session, since: datetime, *, sender: str = "") -> list[AnswerLine]:
     """List the answers received since a time, to series of one sender if it is named."""
     of_sender = Series.calling_ae == sender if sender else true()
-    return _lines(session, [and_(one, of_sender) for one in _received_since(session, since)])
+    lines = _lines(session, [and_(one, of_sender) for one in _received_since(session, since)])
+    return _in_order([*lines, *_of(reports_since(session, since, sender=sender))])
+
+
+def _in_order(lines: Iterable[AnswerLine]) -> list[AnswerLine]:
+    return sorted(lines, key=lambda line: (line.said_at, line.document_uid, line.position))
+
+
+def _of(reports: Iterable[ReportedSeries]) -> Iterator[AnswerLine]:
+    """Make answers of what reports say."""
+    for report in reports:
+        yield AnswerLine(
+            document_uid=report.order_key,
+            position=0,
+            result_key=report.result_key,
+            series_instance_uid=report.series_instance_uid,
+            revision=report.revision,
+            answer=report_answer(report.diagnosis, called_positive=report.positive),
+            finding="",
+            finding_name="",
+            reason_code=report.diagnosis,
+            reason_scheme=REPORT,
+            reason=f"COVID-19 {report.covid_19}, pneumonia {report.pneumonia}",
+            comment="",
+            observer=f"report {report.reference}",
+            role=REPORT_BY,
+            said_at=report.reported_at,
+            received_at=report.received_at,
+            calling_ae="",
+            superseded=False,
+            mismatch=(PATIENT,) if report.of_other_patient else (),
+        )
+
+
+def report_answer(diagnosis: str, *, called_positive: bool | None) -> str:
+    """Say what a diagnosis (positive, negative or unclear) answers to a result."""
+    if called_positive is None or diagnosis == UNCLEAR:
+        return UNCLEAR
+    return ACCEPTED if called_positive is (diagnosis == POSITIVE) else REJECTED
 
 
 def _received_since(session: Session, since: datetime) -> list[ColumnElement[bool]]:
@@ -211,7 +262,7 @@ def _lines(session: Session, conditions: Iterable[ColumnElement[bool]]) -> list[
         )
         for (uid, key, number), kinds in sorted(named.items())
     ]
-    return sorted(lines, key=lambda line: (line.said_at, line.document_uid, line.position))
+    return _in_order(lines)
 
 
 def _named() -> Iterator[Select[str, str, int, str]]:

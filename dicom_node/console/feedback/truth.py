@@ -1,4 +1,7 @@
-"""Truth about scored series: final diagnoses, and else what most readers at the console say."""
+"""Truth about scored series: final diagnoses, and else what most readers say.
+
+Readers are those who answer at the console, and those who have signed a report.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from dicom_node.console.feedback.opacities import SCHEME
 from dicom_node.governance.result_records import is_diagnosis
 from pipeline.feedback.diagnosis import Diagnosis
-from storage.results.answers import AnswerLine, AssessedResult
+from storage.results.answers import REPORT, AnswerLine, AssessedResult
 
 AGREE, DISAGREE, UNSURE = "agree", "disagree", "unsure"  #: reasons of answers to a whole result
 POSITIVE, NEGATIVE = "positive", "negative"  #: reasons where the result is indeterminate
@@ -56,10 +59,8 @@ def labelled(
             continue
         if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR:
             diagnosed[result.key] = one.reason_code == Diagnosis.POSITIVE
-        elif is_of_console(one):
-            is_positive = _read_as_positive(one.reason_code, result.positive)
-            if is_positive is not None:
-                votes[result.key][is_positive] += 1
+        elif (is_positive := _vote(one, result)) is not None:
+            votes[result.key][is_positive] += 1
     decided = {
         key: said[True] > said[False] for key, said in votes.items() if said[True] != said[False]
     } | diagnosed
@@ -71,6 +72,16 @@ def labelled(
         if case is not None and (before is None or before[0] < result.revision):
             latest[result.series_instance_uid] = (result.revision, case)
     return [case for _, case in latest.values()]
+
+
+def _vote(answer: AnswerLine, result: AssessedResult) -> bool | None:
+    """Say what a reader makes of a series, by a signed report or at the console."""
+    if answer.reason_scheme == REPORT:
+        said = {Diagnosis.POSITIVE: True, Diagnosis.NEGATIVE: False}
+        return said.get(Diagnosis(answer.reason_code))
+    if is_of_console(answer):
+        return _read_as_positive(answer.reason_code, result.positive)
+    return None
 
 
 def _read_as_positive(reason: str, called_positive: bool | None) -> bool | None:

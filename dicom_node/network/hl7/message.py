@@ -18,6 +18,9 @@ SEGMENT_END = "\r"
 LINE_BREAK = "\\.br\\"
 LINE_END = re.compile(r"\r\n|\r|\n")
 CONTROLS = frozenset(map(chr, (*range(0x20), 0x7F)))  #: left out: they end frames and segments
+NAME = re.compile(r"[A-Z][A-Z0-9]{2}")  #: of a segment (2.5.2)
+HEXADECIMAL = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")  #: escape of bytes (2.7.5)
+BREAKS = (".br", ".sp", ".ce")  #: commands of formatted text that begin a line (2.7.6)
 
 ESCAPES: Mapping[str, str] = MappingProxyType(
     {
@@ -77,25 +80,58 @@ class Segment:
 
     def component(self, number: int, component: int = 1) -> str:
         """Read a component of the first repetition of a field, both 1-based; empty without it."""
-        if number >= len(self._fields):
-            return ""
-        first = self._fields[number].split(self._separators[2])[0]
-        parts = first.split(self._separators[1])
-        return unescaped(parts[component - 1], self._separators) if component <= len(parts) else ""
+        return self.repetitions(number, component)[0]
+
+    def repetitions(self, number: int, component: int = 1) -> list[str]:
+        """Read a component of every repetition of a field; one is empty where it lacks."""
+        found = [one.split(self._separators[1]) for one in self._raw(number)]
+        return [
+            unescaped(parts[component - 1], self._separators) if component <= len(parts) else ""
+            for parts in found
+        ]
+
+    def text(self, number: int) -> str:
+        """Read a field as text: its repetitions are lines, its components words."""
+        lines = (one.replace(self._separators[1], " ") for one in self._raw(number))
+        return "\n".join(unescaped(line, self._separators) for line in lines)
+
+    def _raw(self, number: int) -> list[str]:
+        field = self._fields[number] if number < len(self._fields) else ""
+        return field.split(self._separators[2])
 
 
 def unescaped(text: str, separators: str) -> str:
     """Read the text of a component; escapes that are not known are left out."""
     escape = separators[3]
-    meanings = dict(zip("FSRET", separators, strict=True)) | {".br": "\n"}
+    meanings = dict(zip("FSRET", separators, strict=True))
     parts = text.split(escape)
     return "".join(
-        meanings.get(part, "") if number % 2 else part for number, part in enumerate(parts)
+        _meaning(part, meanings) if number % 2 else part for number, part in enumerate(parts)
     )
+
+
+def _meaning(escaped_text: str, meanings: Mapping[str, str]) -> str:
+    if escaped_text.startswith(BREAKS):
+        return "\n"
+    if found := HEXADECIMAL.fullmatch(escaped_text):
+        return _characters(bytes.fromhex(found[1]))
+    return meanings.get(escaped_text, "")
+
+
+def _characters(content: bytes) -> str:
+    """Read bytes that were escaped: which character set is meant is seldom said."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    lines = LINE_END.split(text)
+    return "\n".join("".join(one for one in line if one not in CONTROLS) for line in lines)
 
 
 def read_segments(text: str) -> Sequence[Segment]:
     """Read the segments of a message, separators as its header says.
+
+    A line that begins with no name of a segment goes on with the text of the one before it.
 
     Raises
     ------
@@ -107,4 +143,10 @@ def read_segments(text: str) -> Sequence[Segment]:
     separators = header[3:8]
     if not header.startswith("MSH") or len(set(separators)) != len(SEPARATORS) + 1:
         raise NodeError("expected an HL7 message that begins with MSH and its separators")
-    return [Segment(line, separators) for line in lines]
+    whole: list[str] = []
+    for line in lines:
+        if not whole or (NAME.match(line) and line[3:4] in {"", separators[0]}):
+            whole.append(line)
+        else:
+            whole[-1] += f"\n{line}"
+    return [Segment(one, separators) for one in whole]

@@ -45,6 +45,11 @@ class FrameReader:
         self._connection, self._most_bytes = connection, most_bytes
         self._held = bytearray()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes have come that are of no message read so far."""
+        return bool(self._held)
+
     def read(self, seconds: float) -> bytes:
         """Read one message; empty once the peer has ended the connection between two.
 

@@ -29,6 +29,7 @@ from tests.unit.dicom_node.cli.test_operator import NOW
 
 #: Commands that show something, with what they need besides; all others act, or serve.
 VIEWS = {
+    "agreement": (),
     "check": (),
     "decisions list": (),
     "decisions verify": (),

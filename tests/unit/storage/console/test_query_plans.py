@@ -34,6 +34,7 @@ from storage.results.answers import (
 )
 from storage.results.diagnoses import ScoredSeries, scored_series
 from storage.results.feedback import NewAnswer, NewDocument, enter_feedback
+from storage.results.signed_reports import reports_of_series, reports_since
 from storage.series.instances import known_among
 from storage.series.pace import latest_analyses
 from storage.states import SeriesState
@@ -43,6 +44,7 @@ pytestmark = pytest.mark.database
 SINCE = NOW - timedelta(days=30)
 GROWING = "series|instance|result|result_object|delivery|feedback|feedback_subject|closing"
 GROWING += "|console_change|notification|search|commitment|commitment_item"
+GROWING += "|signed_report|signed_report_subject"
 """Tables that grow with every series."""
 SCANS = {
     "sqlite": re.compile(rf"\bSCAN ({GROWING})\b"),
@@ -82,6 +84,7 @@ QUERIES: dict[str, Query] = {
         scored_series(s, column, ["1.2.3"])
         for column in ("accession", "study_instance_uid", "series_instance_uid")
     ],
+    "reports": lambda s: (reports_since(s, SINCE), reports_of_series(s, ["1.2.3"])),
     "changes": lambda s: latest_changes(s, 200),
     "sessions": lambda s: (find_session(s, "a", NOW), list_sessions(s, NOW)),
 }

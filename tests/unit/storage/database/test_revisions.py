@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from storage.database import (
     console_tables,  # noqa: F401  # its tables are part of the metadata
+    report_tables,  # noqa: F401  # likewise
     watch_tables,  # noqa: F401  # likewise
     work_item_tables,  # noqa: F401  # likewise
 )

@@ -55,7 +55,31 @@ def test_separators_of_others_are_those_of_their_header() -> None:
 
 
 def test_escapes_that_are_not_known_are_left_out() -> None:
-    assert unescaped("a\\X0D\\b\\H\\c", "|^~\\&") == "abc"
+    assert unescaped("a\\Z1\\b\\H\\c", "|^~\\&") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("a\\X0D0A\\b", "a\nb"),
+        ("a\\.sp2\\b", "a\nb"),
+        ("\\XC3A9\\t\\XE9\\", "été"),
+        ("a\\X0B\\b", "ab"),
+    ],
+)
+def test_escapes_of_bytes_and_lines_are_read(written: str, read: str) -> None:
+    assert unescaped(written, "|^~\\&") == read
+
+
+def test_a_line_without_the_name_of_a_segment_goes_on_with_the_text_before() -> None:
+    text = "MSH|^~\\&|A\rOBX|1|TX|||No effusion.\nHeart of normal size|F\rOBX|2|TX|||End.~Of it"
+
+    _, first, second = read_segments(text)
+
+    assert first.text(5) == "No effusion.\nHeart of normal size"
+    assert first.component(6) == "F"
+    assert second.text(5) == "End.\nOf it"
+    assert second.repetitions(5) == ["End.", "Of it"]
 
 
 @pytest.mark.parametrize("text", ["", "PID|1", "MSH", "MSH||||||", "MSH|^~^&|"])
