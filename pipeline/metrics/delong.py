@@ -22,6 +22,7 @@ from pipeline.metrics.statistics import (
 )
 
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+NO_DEVIATION = 1e-12  #: of an area, 0 but for rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +82,29 @@ def compare_auc(labels: Labels, a: Values, b: Values) -> Comparison:
     return Comparison(
         auc_a=float(areas[0]),
         auc_b=float(areas[1]),
-        difference=Estimate(
-            value=difference,
-            low=max(-1.0, difference - Z * deviation),
-            high=min(1.0, difference + Z * deviation),
-        ),
+        difference=_around(difference, Z * deviation, is_known=_have_one_order(a, b)),
         p_value=_two_sided(difference, deviation),
     )
+
+
+def _around(difference: float, half: float, *, is_known: bool) -> Estimate:
+    """Give the interval of a difference; the widest where there is no spread to tell it from.
+
+    Parameters
+    ----------
+    is_known
+        Whether the difference is 0 of whichever cases, and no spread stands for no doubt.
+    """
+    if half < NO_DEVIATION and not is_known:
+        return Estimate(value=difference, low=-1.0, high=1.0, why_unknown=NO_SPREAD)
+    return Estimate(
+        value=difference, low=max(-1.0, difference - half), high=min(1.0, difference + half)
+    )
+
+
+def _have_one_order(a: Values, b: Values) -> bool:
+    """Whether two scores put the cases in the same order."""
+    return bool(np.array_equal(stats.rankdata(a), stats.rankdata(b)))
 
 
 def areas_and_covariance(labels: Labels, scores: Values) -> tuple[Values, Values]:

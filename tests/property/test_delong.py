@@ -132,3 +132,15 @@ def test_too_few_cases_are_refused() -> None:
 def test_other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected scores \(K, 4\), got \(2, 3\)"):
         compare_auc(np.arange(4) % 2 == 0, np.arange(3.0), np.arange(3.0))
+
+
+def test_perfect_areas_say_nothing_of_a_difference_unless_the_order_is_the_same() -> None:
+    labels = np.arange(20) % 2 == 0
+    a = np.where(labels, 1.0, 0.0) + np.arange(20) / 100
+    b = np.where(labels, 1.0, 0.0) - np.arange(20) / 100
+
+    apart, same = compare_auc(labels, a, b).difference, compare_auc(labels, a, 2 * a).difference
+
+    assert (apart.value, apart.low, apart.high) == (0.0, -1.0, 1.0)
+    assert apart.why_unknown
+    assert (same.low, same.high, same.why_unknown) == (0.0, 0.0, "")

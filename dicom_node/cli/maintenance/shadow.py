@@ -134,6 +134,8 @@ def _lines(compared: Comparison) -> Iterator[str]:
 
 def _agreement(one: Agreement) -> str:
     bias, lower, upper = one.bias, one.lower, one.upper
+    if bias.why_unknown:
+        return f"mean {bias.value:+.3f} ({bias.why_unknown}), {one.cases} patients"
     return (
         f"mean {bias.value:+.3f} ({bias.low:+.3f} to {bias.high:+.3f}), limits of agreement"
         f" {lower.value:+.3f} ({lower.low:+.3f} to {lower.high:+.3f}) and {upper.value:+.3f}"
