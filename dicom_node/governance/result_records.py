@@ -2,13 +2,14 @@
 
 The groups are those that the ACR's Assess-AI asks for: the study and what made it, the person as
 sex and decade of age, the result, and what readers said of it. UIDs are replaced by digests under
-the key of the installation, dates by months. What is kept of an erased series has no digest of
-study or patient either: nobody can tell any more whose it was.
+the key of the installation, dates by months. What is kept of an erased series has no digest at
+all, and coarser figures: it names nobody, though whoever has the report elsewhere may guess.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from typing import Any
 from dicom_node.resources import Resources
 from pipeline.feedback.diagnosis import SCHEME
 from pipeline.series.attributes import calendar_date
+from pipeline.types import Answer
 from storage.database.sessions import Session, Sessions
 from storage.errors import StorageError
 from storage.files.identity_key import NO_KEY, IdentityKey, read_identity_key
@@ -52,18 +54,31 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 DIGITS = 16  #: of a digest, 64 bits: two of ten million records share one with p = 3e-6
 AT_ONCE = 200  #: results that are in memory
+COARSE = {
+    "score": 2,
+    "lungs_percent": 0,
+    "ground_glass_ml": -1,
+    "consolidation_ml": -1,
+    "seconds": 0,
+}
+"""Decimal places of figures that reports have too, where the series is erased."""
+ANSWERS = {True: Answer.ABOVE, False: Answer.BELOW}
+"""What versions before the indeterminate range answered, by whether a result is positive."""
 
 
 def records(
     sessions: Sessions, key: IdentityKey, *, since: datetime | None = None
 ) -> Iterator[Record]:
-    """Give the record of every result, the first first; then those of erased ones.
+    """Give the records of erased results, in no order; then of all others, the first first.
+
+    None is given twice: what is erased meanwhile is given as it was before, or not at all.
 
     Parameters
     ----------
     since
         Results made since then; of erased ones, those of that month too. None for all.
     """
+    yield from _of_erased(sessions, f"{since:%Y-%m}" if since else "")
     after: Place | None = None
     while True:
         with sessions.reading() as session:
@@ -73,11 +88,10 @@ def records(
         if len(part) < AT_ONCE:
             break
         after = Place(part[-1].created_at, part[-1].key)
-    yield from _of_erased(sessions, f"{since:%Y-%m}" if since else "")
 
 
 def _of_erased(sessions: Sessions, since: str) -> Iterator[Record]:
-    latest = 0
+    latest = ""
     while True:
         with sessions.reading() as session:
             part = erased_records(session, AT_ONCE, since=since, after=latest)
@@ -99,7 +113,10 @@ def keep_records(session: Session, series: Sequence[str], key: IdentityKey) -> N
     """Keep records of the results of series whose rows are about to be erased."""
     results = made_results_of(session, series)
     kept = [without_identity(record) for record in _records(session, results, key)]
-    keep_erased(session, [(one["result"]["month"], json.dumps(one)) for one in kept])
+    keep_erased(
+        session,
+        [(one["study"]["record"], one["result"]["month"], json.dumps(one)) for one in kept],
+    )
 
 
 def key_of(resources: Resources) -> IdentityKey:
@@ -175,7 +192,7 @@ def _result(result: MadeResult, summary: Mapping[str, Any]) -> dict[str, Any]:
         "score": round(result.score, 4),
         "threshold": summary.get("threshold"),
         "indeterminate_from": summary.get("indeterminate_from"),
-        "answer": summary.get("answer"),
+        "answer": summary.get("answer") or _answer_of_two(result),
         "lungs_percent": None if share is None else _rounded(100 * share),
         "ground_glass_ml": _rounded(opacities.get("ground_glass")),
         "consolidation_ml": _rounded(opacities.get("consolidation")),
@@ -186,8 +203,12 @@ def _result(result: MadeResult, summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+def _answer_of_two(result: MadeResult) -> str | None:
+    return None if result.positive is None else str(ANSWERS[result.positive])
+
+
+def _rounded(value: float | None, places: int = 1) -> float | None:
+    return None if value is None else round(value, places)
 
 
 def _diagnosis(answers: Sequence[AnswerLine]) -> str:
@@ -202,5 +223,14 @@ def is_diagnosis(answer: AnswerLine) -> bool:
 
 
 def without_identity(record: Record) -> Record:
-    """Take out of a record by what its study and its patient could be found again."""
-    return {**record, "study": {**record["study"], "study": "", "patient": "", "erased": True}}
+    """Take out of a record by what its study, its patient, or its result could be found again."""
+    said = record["result"]
+    none = {"record": secrets.token_hex(DIGITS // 2), "study": "", "patient": ""}
+    return {
+        **record,
+        "study": {**record["study"], **none, "erased": True},
+        "result": {
+            **said,
+            **{name: _rounded(said[name], places) for name, places in COARSE.items()},
+        },
+    }

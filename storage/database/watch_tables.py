@@ -210,6 +210,8 @@ class ErasedResult(Base):
 
     Attributes
     ----------
+    id
+        Drawn by chance: neither it nor the order of rows tells when one was erased.
     month
         In which the result was made, YYYY-MM.
     record
@@ -217,7 +219,8 @@ class ErasedResult(Base):
     """
 
     __tablename__ = "erased_result"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
     month: Mapped[str] = mapped_column(String(7), index=True)
     record: Mapped[str] = mapped_column(Text)

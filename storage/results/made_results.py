@@ -127,16 +127,18 @@ def _listed(
     ]
 
 
-def keep_erased(session: Session, records: Collection[tuple[str, str]]) -> None:
-    """Keep records of results whose rows are about to be erased: month and JSON text of each."""
-    session.add_all(ErasedResult(month=month, record=record) for month, record in records)
+def keep_erased(session: Session, records: Collection[tuple[str, str, str]]) -> None:
+    """Keep records of results whose rows are about to be erased: number, month, JSON text."""
+    session.add_all(
+        ErasedResult(id=number, month=month, record=record) for number, month, record in records
+    )
     session.flush()
 
 
 def erased_records(
-    session: Session, limit: int, *, since: str = "", after: int = 0
-) -> list[tuple[int, str]]:
-    """List records of erased results, with their numbers, in the order in which they were erased.
+    session: Session, limit: int, *, since: str = "", after: str = ""
+) -> list[tuple[str, str]]:
+    """List records of erased results by their numbers, which are in no order.
 
     Parameters
     ----------

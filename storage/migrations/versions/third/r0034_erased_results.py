@@ -14,10 +14,11 @@ def upgrade() -> None:
     """Make the table."""
     op.create_table(
         "erased_result",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.String(16), nullable=False),
         sa.Column("month", sa.String(7), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_erased_result"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_erased_result_month", "erased_result", ["month"])
 
