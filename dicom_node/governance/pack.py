@@ -6,14 +6,13 @@ What cannot be read is replaced by the reason, and said: a pack can be made what
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from dicom_node.errors import NodeError
+from dicom_node.governance.new_file import new_file
 
 README = "README.txt"
 SUMS = "SHA256SUMS"
@@ -42,21 +41,9 @@ EXPLAINED: Mapping[str, str] = {
 
 @contextmanager
 def new_zip(file: Path) -> Iterator[zipfile.ZipFile]:
-    """Begin a zip file, for this user alone, that must not be there yet.
-
-    Raises
-    ------
-    NodeError
-        If it is there.
-    OSError
-        If it cannot be written.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as fault:
-        raise NodeError(f"expected a new file, got {file}") from fault
+    """Begin a zip file; it is there when the block ends. Raises as `new_file`."""
     with (
-        os.fdopen(descriptor, "wb") as stream,
+        new_file(file) as stream,
         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bundle,
     ):
         yield bundle

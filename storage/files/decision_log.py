@@ -156,17 +156,31 @@ def read_decisions(folder: Path, what: str = "") -> Iterator[Decision]:
             )
 
 
-def verify(folder: Path, noted: Head | None = None) -> Verified:
+def whole_bytes(folder: Path) -> int:
+    """Give the size of the log up to the end of its last whole line."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            tail = file.read(size - file.tell())
+    except FileNotFoundError:
+        return 0
+    return size - len(tail.rpartition(LINE_END)[2])
+
+
+def verify(folder: Path, noted: Head | None = None, *, size: int | None = None) -> Verified:
     """Verify that every line is as it was written.
 
     Parameters
     ----------
     noted
         A head of the past: the log must go through it.
+    size
+        Bytes that are verified, up to the end of a line; None for all.
     """
     head = EMPTY
     seen = noted is None or noted == EMPTY
-    for place, line in enumerate(_lines(folder), start=1):
+    for place, line in enumerate(_lines(folder, size), start=1):
         entry = _entry(line)
         if entry is None:
             return Verified(head=head, fault=f"line {place} is no decision")
@@ -181,11 +195,17 @@ def verify(folder: Path, noted: Head | None = None) -> Verified:
     return Verified(head=head)
 
 
-def _lines(folder: Path) -> Iterator[bytes]:
+def _lines(folder: Path, size: int | None = None) -> Iterator[bytes]:
     """Read the lines; one without its end is none."""
+    read = 0
     try:
         with (folder / FILE).open("rb") as file:
-            yield from (line[:-1] for line in file if line.endswith(LINE_END))
+            for line in file:
+                read += len(line)
+                if size is not None and read > size:
+                    return
+                if line.endswith(LINE_END):
+                    yield line[:-1]
     except FileNotFoundError:
         return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -113,15 +112,15 @@ def pack(file: NewFile, config: Ini = INI) -> None:
     Exit status 1 if a part could not be read as a whole, or the log of decisions was changed; the
     pack says so, and has the rest.
     """
-    from dicom_node.cli.maintenance.governance_parts import about, parts_of
+    from dicom_node.cli.maintenance.governance_parts import LogNow, about, parts_of
     from dicom_node.governance.pack import make_pack
-    from storage.files.decision_log import verify
 
     settings, now = load(config), datetime.now(UTC)
-    faults = make_pack(file, parts_of(settings, config, now), now, about(settings))
+    log = LogNow(settings.storage.folder)
+    faults = make_pack(file, parts_of(settings, config, now, log), now, about(settings))
     broken = {name: fault for name, fault in faults.items() if fault}
-    if changed := verify(settings.storage.folder).fault:
-        broken["decisions.jsonl"] = changed
+    if not broken.keys() & {"decisions.jsonl", "decisions-verified.json"} and log.verified.fault:
+        broken["decisions.jsonl"] = log.verified.fault
     for name, fault in broken.items():
         err.print(f"[bold red]not whole:[/] {escape(name)}: {escape(fault)}")
     typer.echo(f"{file}: {len(faults) - len(broken)} of {len(faults)} parts are whole")
@@ -129,18 +128,10 @@ def pack(file: NewFile, config: Ini = INI) -> None:
 
 
 def _write(file: Path, pieces: Iterable[str]) -> None:
-    """Write text into a new file, for this user alone.
+    """Write text into a new file, for this user alone. Raises as `new_file`."""
+    from dicom_node.governance.new_file import new_file
 
-    Raises
-    ------
-    NodeError
-        If the file is there.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as fault:
-        raise NodeError(f"expected a new file, got {file}") from fault
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+    with new_file(file) as stream:
         for piece in pieces:
-            stream.write(piece)
+            stream.write(piece.encode())
     typer.echo(f"{file}: {file.stat().st_size} bytes")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from dicom_node.identity_key import existing_key
 from dicom_node.maintenance.support_bundle import Pseudonyms, effective, make_bundle
 from storage.console.changes import latest_changes
 from storage.database.sessions import Session
-from storage.files.decision_log import FILE, read_decisions, verify
+from storage.files.decision_log import FILE, Verified, read_decisions, verify, whole_bytes
 from storage.files.identity_key import NO_KEY
 from storage.files.installation import installation_of
 from storage.results.self_tests import latest_self_tests
@@ -46,7 +47,31 @@ def about(settings: Settings) -> dict[str, str]:
     }
 
 
-def parts_of(settings: Settings, ini: Path, now: datetime) -> dict[str, Part]:
+class LogNow:
+    """The log of decisions as it is when it is first read, whatever a node adds to it later."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes of its whole lines."""
+        return whole_bytes(self._folder)
+
+    @cached_property
+    def verified(self) -> Verified:
+        """What a verification of these finds."""
+        return verify(self._folder, size=self.bytes)
+
+    def text(self) -> Iterator[bytes]:
+        """Read these, some at a time."""
+        left = self.bytes
+        for block in _blocks(self._folder / FILE):
+            yield block[:left]
+            left = max(0, left - len(block))
+
+
+def parts_of(settings: Settings, ini: Path, now: datetime, log: LogNow) -> dict[str, Part]:
     """Name every part of a pack, and what reads it."""
     folder, words = settings.storage.folder, Pseudonyms()
 
@@ -72,8 +97,8 @@ def parts_of(settings: Settings, ini: Path, now: datetime) -> dict[str, Part]:
         "sbom.cdx.json": lambda: [sbom(model_folder(settings), now).encode()],
         "licences.txt": lambda: [licences_text().encode()],
         "models.json": lambda: [json_text(used_models(settings)).encode()],
-        "decisions.jsonl": lambda: _blocks(folder / FILE),
-        "decisions-verified.json": lambda: [json_text(_verified(folder)).encode()],
+        "decisions.jsonl": log.text,
+        "decisions-verified.json": lambda: [json_text(_said(log.verified)).encode()],
         "settings.json": lambda: [json_text(effective(settings)).encode()],
         "settings-history.json": lambda: [json_text(_history(ini)).encode()],
         "changes.json": of_database(lambda session: latest_changes(session, MOST_CHANGES)),
@@ -107,8 +132,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
             yield block
 
 
-def _verified(folder: Path) -> dict[str, str]:
-    found = verify(folder)
+def _said(found: Verified) -> dict[str, str]:
     return {"head": str(found.head), "fault": found.fault}
 
 

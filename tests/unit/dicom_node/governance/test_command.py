@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from config.reader import load
 from dicom_node.assembly.resources import open_resources
 from dicom_node.audit.decisions import Decided, DecisionLog
 from dicom_node.cli.app import app
+from dicom_node.cli.maintenance.governance_parts import LogNow, parts_of
 from dicom_node.clock_watch import utc_now
 from dicom_node.identity_key import keyed
 from storage.files.decision_log import FILE
@@ -47,6 +49,25 @@ def test_a_pack_is_whole_until_the_log_of_decisions_was_changed(ini: Path, tmp_p
         assert "line 2" in json.loads(pack.read("decisions-verified.json"))["fault"]
         assert pack.read("decisions.jsonl") == log.read_bytes()
         assert json.loads(pack.read("results.json")) == []
+
+
+def test_what_is_decided_while_a_pack_is_made_is_in_no_part_of_it(
+    ini: Path, tmp_path: Path
+) -> None:
+    log = LogNow(tmp_path / "data")
+    parts = parts_of(load(ini), ini, utc_now(), log)
+    with (tmp_path / "data" / FILE).open("ab") as file:
+        file.write(b'{"half')
+
+    first = next(iter(parts["decisions.jsonl"]()))
+    DecisionLog(tmp_path / "data", utc_now).record(Decided.RESUMED, {"destination": "RIS"})
+
+    text = b"".join(parts["decisions.jsonl"]())
+    verified = json.loads(b"".join(parts["decisions-verified.json"]()))
+    assert text == first
+    assert text.endswith(b"}\n")
+    digest = hashlib.sha256(text.splitlines()[-1]).hexdigest()
+    assert verified == {"head": f"2:{digest}", "fault": ""}
 
 
 @pytest.mark.database

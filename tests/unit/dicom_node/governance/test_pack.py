@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import NodeError
+from dicom_node.governance.new_file import new_file
 from dicom_node.governance.pack import EXPLAINED, README, SUMS, Part, make_pack
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -47,6 +48,24 @@ def test_what_breaks_is_said_and_the_rest_is_whole(tmp_path: Path) -> None:
     for line in content[SUMS].decode().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256(content[name]).hexdigest() == digest
+
+
+def stopped() -> Iterator[bytes]:
+    yield b"begun"
+    raise KeyboardInterrupt
+
+
+def test_one_that_breaks_off_leaves_no_file_that_looks_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    with pytest.raises(KeyboardInterrupt):
+        make_pack(file, parts(models_json=stopped), NOW, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_has_written_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="a new file"), new_file(tmp_path / "a.csv"):
+        (tmp_path / "a.csv").write_text("mine")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
 
 
 def test_no_file_is_overwritten(tmp_path: Path) -> None:
