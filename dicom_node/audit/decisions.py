@@ -1,8 +1,8 @@
 """Record decisions in the log that shows what was changed since: what counts, is sent, is gone.
 
 Nobody waits for it but the disk, and nothing fails for it: what the disk did not take is written
-with the next decision. What cannot be written at all, such as one that is too long, is logged and
-left out.
+with the next decision of this process. What cannot be written at all, such as one that is too
+long, is logged and left out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from dicom_node.errors import NodeError
 from dicom_node.logs import log
-from storage.files.decision_log import append
+from storage.files.decision_log import FILE, append
 
 NODE = "node"  #: who decides what nobody asked for
 ROOM = 1_000  #: decisions that may wait for the disk
@@ -74,6 +75,20 @@ class DecisionLog:
             except OSError as fault:
                 waiting, reason = len(self._waiting), str(fault.strerror)
                 log.error("decision_not_recorded", waiting=waiting, reason=reason)
+
+    def require_written(self) -> None:
+        """Make sure that nothing waits for the disk, where the process ends.
+
+        Raises
+        ------
+        NodeError
+            If it does.
+        """
+        if self._waiting:
+            raise NodeError(
+                f"that is done, but {FILE} in the storage folder could not be written: nobody can"
+                " see there that it was"
+            )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         """Write one decision; leave out what no disk would take.

@@ -102,5 +102,7 @@ def _change(config: Path, name: str, *, to_paused: bool) -> None:
         )
         record_change(session, change)
     decided = Decided.PAUSED if to_paused else Decided.RESUMED
-    DecisionLog(settings.storage.folder, utc_now).record(decided, {"destination": name}, by=who)
+    decisions = DecisionLog(settings.storage.folder, utc_now)
+    decisions.record(decided, {"destination": name}, by=who)
     typer.echo(f"{name} is paused." if to_paused else f"{name} gets what waits for it.")
+    decisions.require_written()

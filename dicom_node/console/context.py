@@ -95,11 +95,13 @@ class Console:
     api_limits: ApiLimits = field(default_factory=ApiLimits)
     pictures: Pictures = field(default_factory=Pictures)
     scores: ScoreTable = field(init=False)
+    decisions: DecisionLog = field(init=False)
     templates: Environment = field(default_factory=environment)
 
     def __post_init__(self) -> None:
-        """Keep scores of its own database."""
+        """Keep scores of its own database, and decisions that wait for its disk."""
         object.__setattr__(self, "scores", ScoreTable(self.sessions, self.clock))
+        object.__setattr__(self, "decisions", DecisionLog(self.folder, self.clock))
 
     @property
     def limit(self) -> LoginLimit:
@@ -217,7 +219,7 @@ class Console:
 
     def decide(self, request: Request, what: Decided, facts: Mapping[str, object]) -> None:
         """Record in the log of decisions what the user of a request has decided."""
-        DecisionLog(self.folder, self.clock).record(what, facts, by=user_of(request).user)
+        self.decisions.record(what, facts, by=user_of(request).user)
 
 
 def address_of(request: Request) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from config.errors import SettingsError
 from config.hot import hot_changes, needing_restart, with_hot, withdrawn
 from config.reader import holds_values, read_text, settings_in
 from config.settings import Settings
-from config.versions import BY_HAND, changes_between, digest, keep_edited, versions
+from config.versions import BY_HAND, Version, changes_between, digest, keep_edited, versions
 from dicom_node.audit.decisions import NO_DECISIONS, Decided, DecisionSink
 from dicom_node.audit.messages import settings_changed
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
@@ -122,7 +123,8 @@ class SettingsFollower:
         if changes:
             by = self._writer(text) or BY_HAND
             self._audit.record(settings_changed(changes, by=by))
-            self.decisions.record(Decided.SETTINGS, _facts(before, text), by=by)
+            if before:  # else it is recorded already, as what was changed before the start
+                self.decisions.record(Decided.SETTINGS, _facts(before, text), by=by)
 
     def _record_since_last_run(self, text: str) -> None:
         """Record what was changed while no node ran, and what counts from this start on only.
@@ -132,9 +134,11 @@ class SettingsFollower:
         if self._started_with.node.receiver:
             return
         with suppress(OSError):  # then the folder is away, which is told elsewhere
-            known = _recorded(read_decisions(self._started_with.storage.folder, Decided.SETTINGS))
-            if facts := _differences(known, _values(text)):
-                self.decisions.record(Decided.SETTINGS, facts, by=self._writer(text) or BY_HAND)
+            folder = self._started_with.storage.folder
+            known, at = _recorded(read_decisions(folder, Decided.SETTINGS))
+            since = [one for one in versions(self._ini) if at is None or one.at >= at]
+            for by, facts in _by_writer(known, _values(text), since).items():
+                self.decisions.record(Decided.SETTINGS, facts, by=by)
 
     def _doubt(self, text: str, new: Settings) -> str:
         """Say why a text in order may be a part of one; empty if it need not be doubted."""
@@ -197,13 +201,34 @@ def _values(text: str) -> dict[str, str | None]:
     }
 
 
-def _recorded(decisions: Iterable[Decision]) -> dict[str, str | None]:
-    """Give the value that each key had last, by what was recorded."""
+def _recorded(decisions: Iterable[Decision]) -> tuple[dict[str, str | None], datetime | None]:
+    """Give the value that each key had last, by what was recorded, and when the last was."""
     known: dict[str, str | None] = {}
+    at: datetime | None = None
     for decision in decisions:
+        at = decision.at
         for name, changed in decision.facts.items():
             known[name] = changed[1] if isinstance(changed, list) else NOT_SHOWN
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: value for name, value in known.items() if value is not None}, at
+
+
+def _by_writer(
+    known: Mapping[str, str | None], now: Mapping[str, str | None], since: Sequence[Version]
+) -> dict[str, dict[str, object]]:
+    """Say from what to what each key has changed, by who made it what it is.
+
+    Whoever changed it last, if it still is what they made of it; else it was changed by hand.
+    """
+    last: dict[str, tuple[str, str | None]] = {}
+    for version in since:
+        for one in version.changes:
+            name = f"[{one.section}] {one.key}"
+            last[name] = (version.by, now.get(name) if one.secret else one.new)
+    found: dict[str, dict[str, object]] = {}
+    for name, changed in _differences(known, now).items():
+        by, made = last.get(name, (BY_HAND, None))
+        found.setdefault(by if made == now.get(name) else BY_HAND, {})[name] = changed
+    return found
 
 
 def _differences(

@@ -90,3 +90,4 @@ def accept(
             texts = [one.text for one in changed.get(name, ())]
             facts = {"scanner": name, "changes": texts}
             decisions.record(Decided.ACCEPTED, facts, by=f"{who} (command line)")
+    decisions.require_written()

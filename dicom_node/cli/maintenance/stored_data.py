@@ -47,20 +47,24 @@ def erase(
     config: Ini = INI,
 ) -> None:
     """Remove instances, results and rows for good; the node must be stopped."""
+    from dicom_node.audit.decisions import DecisionLog
     from dicom_node.cli.settings import os_user
+    from dicom_node.clock_watch import utc_now
     from dicom_node.database_lease import holding
     from dicom_node.folder_lock import only_node
     from dicom_node.maintenance.stored_data import chosen
     from dicom_node.maintenance.stored_data import erase as remove
 
     settings = _audited(config)
-    with closing(_resources(settings)) as resources:
+    decisions = DecisionLog(settings.storage.folder, utc_now)
+    with closing(replace(_resources(settings), decisions=decisions)) as resources:
         uids = chosen(resources, series, study)
         if not yes:
             raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
         with only_node(settings.storage.folder), holding(resources):
             remove(resources, uids, by=f"{os_user()} (command line)")
     typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
+    decisions.require_written()
 
 
 @app.command()
@@ -85,16 +89,10 @@ def reinject(
 
 
 def _resources(settings: Settings) -> Resources:
-    """Open the database and folder of a node, with its audit trail and its log of decisions."""
+    """Open the database and folder of a node, with its audit trail."""
     from dicom_node.assembly.resources import audit_of, existing_resources
-    from dicom_node.audit.decisions import DecisionLog
-    from dicom_node.clock_watch import utc_now
 
-    return replace(
-        existing_resources(settings),
-        audit=audit_of(settings),
-        decisions=DecisionLog(settings.storage.folder, utc_now),
-    )
+    return replace(existing_resources(settings), audit=audit_of(settings))
 
 
 def _audited(config: Path) -> Settings:

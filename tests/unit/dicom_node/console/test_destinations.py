@@ -11,7 +11,7 @@ from dicom_node.cli.app import app
 from dicom_node.console.access.people import Role
 from storage.console.changes import latest_changes
 from storage.delivery.pauses import pauses
-from storage.files.decision_log import read_decisions
+from storage.files.decision_log import FILE, read_decisions
 from tests.support.console.console_under_test import ConsoleUnderTest, form_token
 
 INI = "[destination PACS]\nae_title = PACS\nhost = 127.0.0.1\nport = 1\n"
@@ -51,6 +51,23 @@ def test_a_destination_is_paused_and_resumed_with_who_did(console: ConsoleUnderT
         (one.what, one.by, one.facts) for one in read_decisions(console.settings.storage.folder)
     ]
     assert decided == [(what, "a-admin", {"destination": "PACS"}) for what in ("paused", "resumed")]
+
+
+def test_a_decision_waits_for_the_disk_and_a_command_says_that_it_was_not_written(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    folder = console.settings.storage.folder
+    (folder / FILE).mkdir()
+    browser, config = console.logged_in(Role.ADMIN), ["--config", str(tmp_path / "node.ini")]
+
+    act(browser, "pause")
+    command = CliRunner().invoke(app, ["destinations", "resume", "PACS", *config])
+    (folder / FILE).rmdir()
+    act(browser, "pause")
+
+    assert command.exit_code == 1
+    assert "could not be written" in str(command.exception)
+    assert [one.what for one in read_decisions(folder)] == ["paused", "paused"]
 
 
 def test_what_cannot_be_reached_or_is_not_there_is_told(console: ConsoleUnderTest) -> None:

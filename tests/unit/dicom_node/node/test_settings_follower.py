@@ -294,6 +294,35 @@ def test_what_was_changed_while_no_node_ran_is_recorded_at_the_start(tmp_path: P
     assert dict(latest.facts) == {"[storage] database_url": "(not shown)"}
 
 
+def test_each_change_while_no_node_ran_is_ascribed_to_who_made_it(tmp_path: Path) -> None:
+    began_with(tmp_path, FIRST)
+    ini = tmp_path / "node.ini"
+    for by, old, new in (("anna", "0.5", "0.4"), ("berta", "104", "105"), ("clara", "105", "106")):
+        text = ini.read_text()
+        changed = text.replace(old, new)
+        write_settings(ini, changed, expected_digest=digest(text), by=by, at=utc_now())
+
+    told = began_with(tmp_path, FIRST.replace("0.5", "0.4").replace("104", "107"))
+
+    assert told == [
+        ("anna", {"[analysis] threshold": ["0.5", "0.4"]}),
+        (BY_HAND, {"[node] port": ["104", "107"]}),
+    ]
+
+
+def test_what_is_changed_before_the_first_look_is_recorded_once(tmp_path: Path) -> None:
+    began_with(tmp_path, FIRST)
+    ini = tmp_path / "node.ini"
+    follower = SettingsFollower(ini, load(ini), lambda _: None, health=Health())
+    follower.decisions = DecisionLog(tmp_path / "data", utc_now)
+    ini.write_text(ini.read_text().replace("0.5", "0.4"))
+    for _ in range(3):
+        follower.look()
+
+    _, *told = [dict(one.facts) for one in read_decisions(tmp_path / "data")]
+    assert told == [{"[analysis] threshold": ["0.5", "0.4"]}]
+
+
 def test_receivers_that_share_a_log_do_not_record_files_of_their_own(tmp_path: Path) -> None:
     assert (
         began_with(tmp_path, f"{FIRST}[node]\nreceiver = a\n".replace("[node]\nport = 104\n", ""))
