@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dicom_node.roles import PACKAGE
 
-LICENCE_FILE = re.compile(r"(?i)(licen[cs]e|copying|notice|authors)\b.*")
+LICENCE_FILE = re.compile(r"(?i)licen[cs]e|copying|notice|authors")
+"""What is in the name of a file of metadata that holds a licence."""
+LICENCE_ALONE = re.compile(r"(?i)(licen[cs]es?|copying|notice)([-_.].*)?")
+"""The name of a file beside the code that holds a licence: of what is built in, often."""
+CODE = {".py", ".pyi", ".pyc", ".so", ".h", ".js", ".json", ".css"}  #: endings of other files
+LICENCES = "licenses"  #: folder of metadata that holds nothing else (PEP 639)
 CLASSIFIER = "License :: "
 MOST_WORDS = 100  #: characters of a licence's name; some packages have the whole text there
 VENDORED = re.compile(r"(?P<name>[a-z-]+)-(?P<version>[\d.]+)\.min\.js")
 VENDORED_LICENCE = "0BSD"  #: of htmx and its extension, as htmx-LICENSE says
 UNKNOWN = "not stated"
+NOT_STATED = {"", "unknown"}  #: what stands in metadata then, in small letters
 RULE = "=" * 80
 
 
@@ -29,9 +36,21 @@ class Vendored:
     content: bytes
 
 
-def installed() -> dict[str, Distribution]:
-    """List the distributions of this environment, this program left out, by their names."""
-    found = {canonical(one.metadata["Name"]): one for one in distributions()}
+def installed(places: Sequence[str] | None = None) -> dict[str, Distribution]:
+    """List the distributions of this environment, this program left out, by their names.
+
+    Of several with one name that which Python imports, the first; what has none, as the rest of an
+    update that failed, is left out.
+
+    Parameters
+    ----------
+    places
+        Folders that Python imports from, in their order; None for those of this process.
+    """
+    found: dict[str, Distribution] = {}
+    for one in distributions(path=list(sys.path if places is None else places)):
+        if name := _said(one, "Name"):
+            found.setdefault(canonical(name), one)
     found.pop(PACKAGE, None)
     return dict(sorted(found.items()))
 
@@ -46,7 +65,8 @@ def licence_of(one: Distribution) -> str:
     if expression := _said(one, "License-Expression"):
         return expression
     written = _said(one, "License")
-    if written and "\n" not in written and len(written) <= MOST_WORDS:
+    is_name = "\n" not in written and len(written) <= MOST_WORDS
+    if is_name and written.lower() not in NOT_STATED:
         return written
     classifiers = [
         line.rpartition(" :: ")[2]
@@ -62,13 +82,23 @@ def _said(one: Distribution, field: str) -> str:
 
 
 def licence_texts(one: Distribution) -> Iterator[tuple[str, str]]:
-    """Give name and text of each file of a distribution that holds its licence."""
+    """Give path and text of each file of a distribution that holds its licence, or a part's."""
+    named = {PurePath(name).parts for name in one.metadata.get_all("License-File") or ()}
     for path in one.files or ():
-        is_metadata = any(part.endswith((".dist-info", ".egg-info")) for part in path.parts)
-        if is_metadata and LICENCE_FILE.fullmatch(path.name):
+        if _holds_licence(path.parts, named):
             place = Path(str(path.locate()))
             if place.is_file():
-                yield path.name, place.read_text(encoding="utf-8", errors="replace")
+                yield str(path), place.read_text(encoding="utf-8", errors="replace")
+
+
+def _holds_licence(parts: tuple[str, ...], named: Collection[tuple[str, ...]]) -> bool:
+    """Tell by the path of a file; and by those that the metadata names."""
+    folder, *inner = parts
+    if not folder.endswith((".dist-info", ".egg-info")):
+        name = PurePath(parts[-1])
+        return LICENCE_ALONE.fullmatch(name.name) is not None and name.suffix not in CODE
+    is_named = tuple(inner) in named or inner[:1] == [LICENCES]
+    return is_named or LICENCE_FILE.search(parts[-1]) is not None
 
 
 def vendored() -> list[Vendored]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import Distribution, requires, version
 from pathlib import Path
@@ -30,6 +30,8 @@ from dicom_node.roles import PACKAGE
 from pipeline.model.manifest import read_manifest
 
 LICENCES = LicenseFactory()
+Need = tuple[str, str]
+"""Name of a distribution, and an extra of it; empty for what it needs by itself."""
 
 
 def sbom(model: Path, now: datetime) -> str:
@@ -56,9 +58,9 @@ def sbom(model: Path, now: datetime) -> str:
         purl=PackageURL("pypi", None, PACKAGE, version(PACKAGE)),
     )
     found = installed()
-    needs = {name: _needed(one.requires, found) for name, one in found.items()}
+    needs = needs_of(found)
     direct = _needed(requires(PACKAGE), found)
-    required = _reached(direct, needs)
+    required = {name for name, _ in reached(direct, found)}
     packages = {
         name: _package(name, one, is_required=name in required) for name, one in found.items()
     }
@@ -67,7 +69,7 @@ def sbom(model: Path, now: datetime) -> str:
         metadata=BomMetaData(component=ours, timestamp=now),
         components=[*parts, *packages.values()],
     )
-    bom.register_dependency(ours, [*parts, *(packages[name] for name in direct)])
+    bom.register_dependency(ours, [*parts, *(packages[name] for name in _names(direct))])
     for name, others in needs.items():
         bom.register_dependency(packages[name], [packages[other] for other in others])
     return str(JsonV1Dot6(bom).output_as_string(indent=1))
@@ -119,26 +121,46 @@ def _script(one: Vendored) -> Component:
     )
 
 
-def _needed(requirements: Sequence[str] | None, found: Mapping[str, Distribution]) -> list[str]:
-    """List what is needed here of a distribution's requirements, those of its extras left out."""
-    return sorted({name for name in _here(requirements or ()) if name in found})
+def _needed(
+    requirements: Sequence[str] | None, found: Mapping[str, Distribution], extra: str = ""
+) -> set[Need]:
+    """List what is needed here of a distribution's requirements, or of those of an extra."""
+    return {
+        (canonical(one.name), more)
+        for one in _here(requirements or (), extra)
+        if canonical(one.name) in found
+        for more in ("", *one.extras)
+    }
 
 
-def _here(requirements: Sequence[str]) -> Iterator[str]:
+def _here(requirements: Sequence[str], extra: str) -> Iterator[Requirement]:
     for text in requirements:
         try:
             one = Requirement(text)
         except InvalidRequirement:  # of others' making
             continue
-        if one.marker is None or one.marker.evaluate({"extra": ""}):
-            yield canonical(one.name)
+        if one.marker is None or one.marker.evaluate({"extra": extra}):
+            yield one
 
 
-def _reached(direct: Sequence[str], needs: Mapping[str, Sequence[str]]) -> set[str]:
-    """List everything that is needed, directly or by what is needed."""
-    reached, waiting = set[str](), list(direct)
+def reached(direct: Iterable[Need], found: Mapping[str, Distribution]) -> set[Need]:
+    """List everything that is needed, directly or by what is needed, extras and all."""
+    known, waiting = set[Need](), list(direct)
     while waiting:
-        if (name := waiting.pop()) not in reached:
-            reached.add(name)
-            waiting += needs[name]
-    return reached
+        need = waiting.pop()
+        if need not in known:
+            known.add(need)
+            waiting += _needed(found[need[0]].requires, found, need[1])
+    return known
+
+
+def needs_of(found: Mapping[str, Distribution]) -> dict[str, list[str]]:
+    """List what each distribution needs, with those of its extras that another one needs."""
+    needs: dict[str, set[Need]] = {name: set() for name in found}
+    for name, extra in reached([(name, "") for name in found], found):
+        needs[name] |= _needed(found[name].requires, found, extra)
+    return {name: _names(of_one) for name, of_one in needs.items()}
+
+
+def _names(needs: Iterable[Need]) -> list[str]:
+    return sorted({name for name, _ in needs})

@@ -152,7 +152,7 @@ def count_open(session: Session) -> dict[WorkItemState, int]:
         .where(WorkItem.state.in_(OPEN))
         .group_by(WorkItem.state)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def input_states(session: Session, series_instance_uids: Collection[str]) -> dict[str, InputState]:
