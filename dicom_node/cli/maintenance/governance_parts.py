@@ -54,18 +54,18 @@ class LogNow:
         self._folder = folder
 
     @cached_property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Bytes of its whole lines."""
         return whole_bytes(self._folder)
 
     @cached_property
     def verified(self) -> Verified:
         """What a verification of these finds."""
-        return verify(self._folder, size=self.bytes)
+        return verify(self._folder, size=self.size)
 
     def text(self) -> Iterator[bytes]:
         """Read these, some at a time."""
-        left = self.bytes
+        left = self.size
         for block in _blocks(self._folder / FILE):
             yield block[:left]
             left = max(0, left - len(block))
