@@ -54,6 +54,7 @@ def worklist_job_of(
         performer=Performer(
             resources=resources,
             ae_title=ae_title,
+            manager_ae=wanted.manager.rpartition("@")[0],
             retrievals=retrievals_of(settings),
             longest=timedelta(hours=wanted.give_up_hours),
         ),

@@ -17,7 +17,8 @@ from dicom_node.network.status_codes import (
     WRONG_TRANSACTION_UID,
 )
 from dicom_node.worklist.ups_scu import is_done
-from storage.delivery.work_items import InputState, WorkItemInput
+from storage.delivery.work_item_inputs import InputState
+from storage.delivery.work_items import WorkItemInput
 from storage.series.lifecycle import ENDED
 from storage.states import SeriesState
 
@@ -108,33 +109,56 @@ def judge(
     waited, longest
         Since it was claimed, and at most.
     """
-    if not inputs:
-        return Canceled(WRONG_ENTRY, "the work item names no CT series as its input")
-    stages = [_stage(one, found.get(one.series_instance_uid)) for one in inputs]
+    if not inputs or not all(one.series_instance_uid for one in inputs):
+        return _without_series(inputs)
+    stages = [_stage(found.get(one.series_instance_uid)) for one in inputs]
     going = [stage for stage in stages if stage is not None]
     if not going:
         return _end(found.values(), has_arrived=has_arrived)
     if is_cancel_requested:
         return Canceled(UNSPECIFIED, "its cancellation was requested")
-    if waited >= longest and Stage.AWAITED in going:
-        return Canceled(INCOMPLETE, "its images have not come in time")
-    if waited >= longest:
-        return Canceled(EXPIRED, f"it did not end in time: {min(going).words}")
-    return GoesOn(min(going))
+    if waited < longest:
+        return GoesOn(min(going))
+    only_awaited = set(going) == {Stage.AWAITED}
+    is_done = has_arrived and only_awaited and _is_delivered(inputs, found)
+    return Completed() if is_done else _late(min(going))
 
 
-def is_absent(wanted: WorkItemInput, state: InputState | None) -> bool:
-    """Tell whether images of a series are to be fetched: it is not here, or ended with fewer."""
-    if state is None:
-        return True
-    return state.state in ENDED and state.instances < wanted.instances
+def is_absent(state: InputState | None) -> bool:
+    """Tell whether images of a series are to be fetched: it is not here, or ended without some."""
+    return state is None or (state.state in ENDED and bool(state.missing))
 
 
-def _stage(wanted: WorkItemInput, state: InputState | None) -> Stage | None:
+def _stage(state: InputState | None) -> Stage | None:
     """Tell how far a series is; None if it has ended."""
-    if state is None or is_absent(wanted, state):
+    if state is None or is_absent(state):
         return Stage.AWAITED
     return STAGES.get(state.state)
+
+
+def _without_series(inputs: Sequence[WorkItemInput]) -> Canceled:
+    """Give up what has no series, or not all of them any more."""
+    if inputs:
+        return Canceled(UNSPECIFIED, "a series of its input was erased here")
+    return Canceled(WRONG_ENTRY, "the work item names no CT series as its input")
+
+
+def _late(stage: Stage) -> Canceled:
+    """Give up what has not ended in time."""
+    if stage is Stage.AWAITED:
+        return Canceled(INCOMPLETE, "its images have not come in time")
+    return Canceled(EXPIRED, f"it did not end in time: {stage.words}")
+
+
+def _is_delivered(inputs: Sequence[WorkItemInput], found: Mapping[str, InputState]) -> bool:
+    """Tell whether the results of some series are those of images that are named."""
+    here = [(one, found.get(one.series_instance_uid)) for one in inputs]
+    return any(
+        state is not None
+        and state.state is S.DELIVERED
+        and (not wanted.named or state.missing < len(wanted.named))
+        for wanted, state in here
+    )
 
 
 def _end(ended: Collection[InputState], *, has_arrived: bool) -> Verdict:

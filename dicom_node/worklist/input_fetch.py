@@ -12,7 +12,8 @@ from dicom_node.network.query_scu import QueryFailed, archive, keys
 from dicom_node.resources import Resources
 from dicom_node.worklist.decision import is_absent
 from dicom_node.worklist.performer import BACKOFF
-from storage.delivery.work_items import WorkItemInput, input_states
+from storage.delivery.work_item_inputs import input_states
+from storage.delivery.work_items import WorkItemInput
 
 PART = "worklist archive"  #: in the condition of the node
 
@@ -38,8 +39,8 @@ class InputFetcher:
         """Have a series sent, unless it is here, on its way, or was asked for a short while ago."""
         uid = series.series_instance_uid
         with self.resources.sessions.reading() as session:
-            state = input_states(session, [uid]).get(uid)
-        if not is_absent(series, state):
+            state = input_states(session, [series]).get(uid)
+        if not is_absent(state):
             self._tries.pop(uid, None)
             return
         tries, due_at = self._tries.get(uid, (0, 0.0))

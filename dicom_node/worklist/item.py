@@ -19,7 +19,8 @@ from dicom_node.network.storage_commitment import reference
 from dicom_node.reception.header import PLAIN_UID
 from dicom_node.worklist.decision import Stage
 from pipeline.series.sop_classes import CT_CLASSES
-from storage.delivery.work_items import ArrivedObject, WorkItemInput, WorkItemRow
+from storage.delivery.work_item_inputs import ArrivedObject
+from storage.delivery.work_items import WorkItemInput, WorkItemRow
 
 SCHEDULED, IN_PROGRESS = "SCHEDULED", "IN PROGRESS"
 COMPLETED, CANCELED = "COMPLETED", "CANCELED"
@@ -159,9 +160,9 @@ def inputs_of(named: Mapping[tuple[str, str], Sequence[str]]) -> list[WorkItemIn
     """List the series of an input; of those that are named twice the one that names more."""
     found: dict[str, WorkItemInput] = {}
     for (study, series), uids in named.items():
-        if series not in found or found[series].instances < len(uids):
+        if series not in found or len(found[series].named) < len(uids):
             found[series] = WorkItemInput(
-                study_instance_uid=study, series_instance_uid=series, instances=len(uids)
+                study_instance_uid=study, series_instance_uid=series, named=tuple(uids)
             )
     return list(found.values())
 

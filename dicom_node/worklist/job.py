@@ -35,18 +35,9 @@ from storage.delivery.work_items import (
     open_work_items,
     record_claim,
 )
-from storage.series.notifications import (
-    Notice,
-    NotificationKind,
-    NotificationState,
-    TooManyNamed,
-    keep_notice,
-)
 from storage.states import WorkItemState
 
 PART = "worklist"  #: in the condition of the node
-
-Named = Mapping[tuple[str, str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,33 +168,13 @@ class WorklistJob:
         except (ItemRefused, *PARSE_ERRORS) as fault:
             log.warning("workitem_left", workitem_uid=uid, reason=type(fault).__name__)
             return False
-        self._keep_named(uid, named)
         now = self.resources.clock()
         with self.resources.sessions.begin() as session:
             record_claim(session, uid, str(generate_uid(prefix=None)), inputs_of(named), now)
             (item,) = [one for one in open_work_items(session) if one.sop_instance_uid == uid]
         self.performer.act(manager, item, None)
-        return True
-
-    def _keep_named(self, uid: str, named: Named) -> None:
-        """Keep which instances the series have: they are complete once these are here."""
-        series: dict[str, list[str]] = {}
-        for (_, series_uid), uids in named.items():
-            if uids:
-                series.setdefault(series_uid, []).extend(uids)
-        notice = Notice(
-            sop_instance_uid=uid,
-            kind=NotificationKind.WORK_ITEM,
-            state=NotificationState.AVAILABLE,
-            calling_ae=self.manager.ae_title,
-            series=series,
-        )
-        try:
-            with self.resources.sessions.begin() as session:
-                keep_notice(session, notice, self.resources.clock())
-        except TooManyNamed as fault:  # its series are closed without it
-            log.warning("workitem_left", workitem_uid=uid, reason=str(fault))
         self.wake()
+        return True
 
 
 def _awaited(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydicom import Dataset
 
@@ -18,7 +18,6 @@ from dicom_node.network.status_codes import ALREADY_IN_PROGRESS
 from dicom_node.resources import Resources
 from dicom_node.worklist.decision import (
     DISCONTINUATIONS,
-    NO_RESULT,
     Canceled,
     Completed,
     GoesOn,
@@ -41,14 +40,13 @@ from dicom_node.worklist.item import (
     progress,
     state_of,
 )
+from dicom_node.worklist.named_instances import keep_named
 from dicom_node.worklist.ups_scu import ItemRefused, UpsManager
+from storage.delivery.work_item_inputs import ArrivedObject, arrived_objects, input_states
 from storage.delivery.work_items import (
     OPEN,
-    ArrivedObject,
     WorkItemRow,
     advance_work_item,
-    arrived_objects,
-    input_states,
     postpone_work_item,
     record_told,
 )
@@ -74,10 +72,13 @@ class Performer:
         From where results can be retrieved, by destination.
     longest
         Between a claim and its end.
+    manager_ae
+        AE title of the manager.
     """
 
     resources: Resources
     ae_title: str
+    manager_ae: str
     retrievals: Mapping[str, Retrieval]
     longest: timedelta
 
@@ -85,14 +86,18 @@ class Performer:
         """Decide what becomes of a work item; None if that is decided, or it is not ours yet."""
         if item.state is not W.CLAIMED:
             return None
+        is_cancel_requested = item.cancel_requested_at is not None
+        return self._judged(item, self.resources.clock(), is_cancel_requested=is_cancel_requested)
+
+    def _judged(self, item: WorkItemRow, now: datetime, *, is_cancel_requested: bool) -> Verdict:
         with self.resources.sessions.reading() as session:
-            found = input_states(session, [one.series_instance_uid for one in item.inputs])
+            found = input_states(session, item.inputs)
         return judge(
             item.inputs,
             found,
             has_arrived=bool(self._outputs(item)),
-            is_cancel_requested=item.cancel_requested_at is not None,
-            waited=self.resources.clock() - item.claimed_at,
+            is_cancel_requested=is_cancel_requested,
+            waited=now - item.claimed_at,
             longest=self.longest,
         )
 
@@ -155,7 +160,10 @@ class Performer:
         if reaction is not Reaction.DONE:
             self._react(item, reaction, f"the manager answered 0x{status:04X} to the claim")
             return
-        self._advanced(item, W.CLAIMED)
+        now = self.resources.clock()
+        with self.resources.sessions.begin() as session:
+            advance_work_item(session, item, W.CLAIMED, now)
+            keep_named(session, item, self.manager_ae, now)
         log.info("workitem_claimed", workitem_uid=uid, series=len(item.inputs))
         answer = manager.subscribe(uid, self.ae_title)  # without it the work item goes on as well
         if answer is None or reaction_to(answer) is not Reaction.DONE:
@@ -173,30 +181,52 @@ class Performer:
 
     def _end(self, manager: UpsManager, item: WorkItemRow) -> None:
         """Tell the end of a work item, unless the manager has it already."""
-        if item.state is W.COMPLETING and not self._outputs(item):  # taken away, or erased, since
-            code = NO_RESULT.code.value
-            item = self._advanced(item, W.CANCELING, code=code, reason=NO_RESULT.reason)
-        uid, (state, done) = item.sop_instance_uid, ENDS[item.state]
-        try:
-            ds = manager.get(uid, WANTED_TAGS)
-        except ItemRefused as refused:
-            self._postpone(item, str(refused))
+        ds = self._still_ours(manager, item)
+        decided = item if ds is None else self._reconsidered(item)
+        if ds is None or decided is None:
             return
-        has = None if ds is None else state_of(ds)
-        if has == state:
-            self._advanced(item, done)
-            return
-        if ds is None or has != IN_PROGRESS:
-            self._lose(item, _as_it_is(has))
-            return
-        status = manager.set(uid, self._told_of_end(item, ds))
+        uid, (state, done) = decided.sop_instance_uid, ENDS[decided.state]
+        status = manager.set(uid, self._told_of_end(decided, ds))
         if reaction_to(status) is Reaction.DONE:
-            status = manager.change_state(uid, item.transaction_uid, state)
+            status = manager.change_state(uid, decided.transaction_uid, state)
         reaction = reaction_to(status)
         if reaction is Reaction.DONE:
+            self._advanced(decided, done)
+        else:
+            self._react(decided, reaction, f"the manager answered 0x{status:04X} to {state}")
+
+    def _still_ours(self, manager: UpsManager, item: WorkItemRow) -> Dataset | None:
+        """Get a work item whose end is to be told; None if it is not to be told now."""
+        state, done = ENDS[item.state]
+        try:
+            ds = manager.get(item.sop_instance_uid, WANTED_TAGS)
+        except ItemRefused as refused:
+            self._postpone(item, str(refused))
+            return None
+        has = None if ds is None else state_of(ds)
+        if has == IN_PROGRESS:
+            return ds
+        if has == state:
             self._advanced(item, done)
         else:
-            self._react(item, reaction, f"the manager answered 0x{status:04X} to {state}")
+            self._lose(item, _as_it_is(has))
+        return None
+
+    def _reconsidered(self, item: WorkItemRow) -> WorkItemRow | None:
+        """Look once more at what is to be completed: results may have gone, or are made anew.
+
+        None if it waits for them.
+        """
+        if item.state is not W.COMPLETING:
+            return item
+        verdict = self._judged(item, item.since, is_cancel_requested=False)
+        if isinstance(verdict, GoesOn):
+            self._postpone(item, f"not all results are there any more: {verdict.stage.words}")
+            return None
+        if isinstance(verdict, Canceled):
+            code, reason = verdict.code.value, verdict.reason
+            return self._advanced(item, W.CANCELING, code=code, reason=reason)
+        return item
 
     def _outputs(self, item: WorkItemRow) -> list[ArrivedObject]:
         """List the results of a work item that can be retrieved from somewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database.columns import Uid, Words, word
@@ -56,8 +56,11 @@ class WorkItemSeries(Base):
 
     Attributes
     ----------
-    instances
-        Number of instances that the work item names; 0 if it names the series only.
+    series_instance_uid, study_instance_uid
+        Empty once the series was erased.
+    named
+        SOP Instance UIDs of the instances that the work item names, as a list in JSON; empty if it
+        names the series only.
     """
 
     __tablename__ = "work_item_series"
@@ -67,4 +70,4 @@ class WorkItemSeries(Base):
     )
     series_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True, index=True)
     study_instance_uid: Mapped[str] = mapped_column(Uid)
-    instances: Mapped[int]
+    named: Mapped[str] = mapped_column(Text)

@@ -6,6 +6,7 @@ told where it could not be repeated otherwise (the claim, the end), and after it
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Delivery, Result, ResultObject, Series
-from storage.database.self_test_series import of_patients
 from storage.database.work_item_tables import WorkItem, WorkItemSeries
 from storage.errors import StaleState
-from storage.results.condensed_objects import unpack_uids
-from storage.states import ARRIVED, WORK_ITEM_STEPS, SeriesState, WorkItemState
+from storage.states import WORK_ITEM_STEPS, WorkItemState
 
 W = WorkItemState
 
@@ -34,13 +32,15 @@ class WorkItemInput:
 
     Attributes
     ----------
-    instances
-        As in :class:`storage.database.work_item_tables.WorkItemSeries`.
+    study_instance_uid, series_instance_uid
+        Empty once the series was erased.
+    named
+        SOP Instance UIDs that the work item names; empty if it names the series only.
     """
 
     study_instance_uid: str
     series_instance_uid: str
-    instances: int = 0
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,34 +59,6 @@ class WorkItemRow:
     code: str
     reason: str
     inputs: tuple[WorkItemInput, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputState:
-    """Where a series stands that is the input of a work item.
-
-    Attributes
-    ----------
-    instances
-        That are here.
-    reason
-        As in :class:`storage.database.schema.Series`.
-    """
-
-    state: SeriesState
-    instances: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrivedObject:
-    """An object of a result that has arrived at a destination."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    destination: str
 
 
 def record_claim(
@@ -108,7 +80,7 @@ def record_claim(
             work_item_uid=uid,
             series_instance_uid=one.series_instance_uid,
             study_instance_uid=one.study_instance_uid,
-            instances=one.instances,
+            named=json.dumps(one.named),
         )
         for one in inputs
     )
@@ -153,49 +125,6 @@ def count_open(session: Session) -> dict[WorkItemState, int]:
         .group_by(WorkItem.state)
     )
     return dict(rows.all())
-
-
-def input_states(session: Session, series_instance_uids: Collection[str]) -> dict[str, InputState]:
-    """Tell where some series stand, of those that are here."""
-    rows = session.execute(
-        select(Series.series_instance_uid, Series.state, Series.instances, Series.reason).where(
-            Series.series_instance_uid.in_(series_instance_uids), of_patients()
-        )
-    )
-    return {
-        uid: InputState(state=state, instances=instances, reason=reason)
-        for uid, state, instances, reason in rows
-    }
-
-
-def arrived_objects(
-    session: Session, series_instance_uids: Collection[str], destinations: Collection[str]
-) -> list[ArrivedObject]:
-    """List the objects of the latest results of some series that have arrived at destinations."""
-    rows = session.execute(
-        select(Series.study_instance_uid, ResultObject, Delivery.destination)
-        .join(Result, Result.key == Series.result_key)
-        .join(ResultObject, ResultObject.result_key == Result.key)
-        .join(Delivery, Delivery.sop_instance_uid == ResultObject.sop_instance_uid)
-        .where(
-            Series.series_instance_uid.in_(series_instance_uids),
-            Delivery.destination.in_(destinations),
-            Delivery.state.in_(ARRIVED),
-            ResultObject.only_for == "",
-        )
-        .order_by(Series.series_instance_uid, ResultObject.position, Delivery.destination)
-    )
-    return [
-        ArrivedObject(
-            study_instance_uid=study,
-            series_instance_uid=made.series_instance_uid,
-            sop_class_uid=made.sop_class_uid,
-            sop_instance_uid=uid,
-            destination=destination,
-        )
-        for study, made, destination in rows
-        for uid in (made.sop_instance_uid, *unpack_uids(made.further))
-    ]
 
 
 def advance_work_item(
@@ -306,7 +235,7 @@ def _inputs(session: Session, uids: Collection[str]) -> Mapping[str, list[WorkIt
             WorkItemInput(
                 study_instance_uid=row.study_instance_uid,
                 series_instance_uid=row.series_instance_uid,
-                instances=row.instances,
+                named=tuple(json.loads(row.named)),
             )
         )
     return found

@@ -27,8 +27,8 @@ from storage.database.schema import (
     Series,
 )
 from storage.database.self_test_series import of_patients
-from storage.database.work_item_tables import WorkItemSeries
 from storage.errors import StaleState
+from storage.maintenance.erased_input import erase_input
 from storage.maintenance.retention import ENDS, FINAL, YOUNGEST, RetentionRules, SeriesUsage, may_go
 from storage.results.feedback import erase_feedback
 from storage.results.signed_reports import erase_reports
@@ -231,6 +231,7 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
     """Delete all rows of a series; after its files, or a scan would record them again."""
     erase_feedback(session, series_instance_uid)
     erase_reports(session, series_instance_uid)
+    erase_input(session, series_instance_uid)
     of_series = select(Result.key).where(Result.series_instance_uid == series_instance_uid)
     objects = select(ResultObject.sop_instance_uid).where(ResultObject.result_key.in_(of_series))
     deliveries = select(Delivery.id).where(Delivery.sop_instance_uid.in_(objects))
@@ -240,7 +241,6 @@ def erase_rows(session: Session, series_instance_uid: str) -> None:
         delete(Delivery).where(Delivery.sop_instance_uid.in_(objects)),
         delete(ResultObject).where(ResultObject.result_key.in_(of_series)),
         delete(NotifiedSeries).where(NotifiedSeries.series_instance_uid == series_instance_uid),
-        delete(WorkItemSeries).where(WorkItemSeries.series_instance_uid == series_instance_uid),
         *(
             delete(parent.table).where(parent == series_instance_uid)
             for parent in referring_to(Series)

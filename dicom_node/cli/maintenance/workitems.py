@@ -44,7 +44,14 @@ def workitems(
                 "cancel_requested_at": item.cancel_requested_at,
                 "discontinuation_code": item.code,
                 "reason": item.reason,
-                "series": item.inputs,
+                "series": [
+                    {
+                        "study_instance_uid": one.study_instance_uid,
+                        "series_instance_uid": one.series_instance_uid,
+                        "instances": len(one.named),
+                    }
+                    for one in item.inputs
+                ],
             }
             for item in items
         ]

@@ -46,7 +46,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     series = WorkItemInput(
         study_instance_uid=str(held[0].StudyInstanceUID),
         series_instance_uid=str(held[0].SeriesInstanceUID),
-        instances=len(held),
+        named=tuple(str(ds.SOPInstanceUID) for ds in held),
     )
     with (
         running_receiver(open_resources(tmp_path)) as reception,

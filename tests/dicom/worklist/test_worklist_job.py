@@ -21,7 +21,13 @@ from storage.delivery.work_items import (
 from storage.maintenance.purge import erase_rows
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, leave, receiving
-from storage.series.notifications import NotificationKind, named_instances
+from storage.series.notifications import (
+    Notice,
+    NotificationKind,
+    NotificationState,
+    keep_notice,
+    named_instances,
+)
 from storage.states import SeriesState, WorkItemState
 from tests.support.peers.pacs import DicomServer
 from tests.support.peers.worklist_manager import CANCELED, COMPLETED, WorklistManager, work_item
@@ -389,4 +395,64 @@ def test_erasure_of_a_series_takes_its_name_from_work_items(site: Site) -> None:
     with site.resources.sessions.begin() as session:
         erase_rows(session, CT.series_instance_uid)
 
-    assert [one.series_instance_uid for one in site.row().inputs] == [ABSENT[1]]
+    assert [one.series_instance_uid for one in site.row().inputs] == ["", ABSENT[1]]
+    site.round()
+    assert ended_as(site) == (CANCELED, W.CANCELED)
+    assert site.row().code == "110513"
+
+
+def test_results_of_other_images_of_the_series_do_not_complete_it(site: Site) -> None:
+    site.manager.add(work_item(ITEM, (*INPUT[:2], ["2.25.406"])))
+    site.round()
+    site.deliver()
+    site.round()
+
+    assert ended_as(site) == ("IN PROGRESS", W.CLAIMED)
+    assert site.manager.told[-1] == "0"
+
+
+def test_what_is_analysed_again_before_the_manager_was_told_is_completed_later(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+    site.deliver()
+    site.manager.refusing = 0x0110
+    site.round()
+    site.manager.refusing = 0
+    site.move(S.DELIVERED, S.STABLE)
+    site.round()
+    assert ended_as(site) == ("IN PROGRESS", W.COMPLETING)
+    site.move(S.STABLE, S.ANALYSING)
+    site.move(S.ANALYSING, S.ENCODED)
+    site.move(S.ENCODED, S.DELIVERED)
+    site.round()
+
+    assert ended_as(site) == (COMPLETED, W.COMPLETED)
+
+
+def test_a_work_item_does_not_write_over_the_step_of_a_scanner(site: Site) -> None:
+    step = Notice(
+        sop_instance_uid=ITEM,
+        kind=NotificationKind.PROCEDURE_STEP,
+        state=NotificationState.IN_PROGRESS,
+        calling_ae="CT1",
+        series={INPUT[1]: ("2.25.407",)},
+    )
+    with site.resources.sessions.begin() as session:
+        keep_notice(session, step, site.clock())
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+
+    assert ended_as(site) == ("IN PROGRESS", W.CLAIMED)
+    with site.resources.sessions.reading() as session:
+        (named,) = named_instances(session, INPUT[1])
+    assert (named.kind, named.instances) == (NotificationKind.PROCEDURE_STEP, {"2.25.407"})
+
+
+def test_what_another_claims_says_nothing_of_its_series(site: Site) -> None:
+    site.manager.add(work_item(ITEM, ABSENT))
+    site.manager.refusing = 0xC301
+    site.round()
+
+    assert site.row().state is W.LOST
+    with site.resources.sessions.reading() as session:
+        assert named_instances(session, ABSENT[1]) == ()

@@ -50,6 +50,7 @@ class Site:
             performer=Performer(
                 resources=self.resources,
                 ae_title="AINODE",
+                manager_ae=self.manager.ae_title,
                 retrievals={"PACS": Retrieval(ae_title="ARCHIVE")},
                 longest=timedelta(hours=24),
             ),

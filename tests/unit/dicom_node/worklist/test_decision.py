@@ -22,7 +22,8 @@ from dicom_node.worklist.decision import (
     reaction_to,
     reaction_to_claim,
 )
-from storage.delivery.work_items import InputState, WorkItemInput
+from storage.delivery.work_item_inputs import InputState
+from storage.delivery.work_items import WorkItemInput
 from storage.states import WORK_ITEM_STEPS, SeriesState, WorkItemState
 
 S = SeriesState
@@ -31,18 +32,20 @@ DAY = timedelta(days=1)
 
 def judged(
     *states: SeriesState | None,
-    here: int = 2,
+    missing: int = 0,
     arrived: bool = True,
     cancel: bool = False,
     waited: timedelta = timedelta(),
 ) -> Verdict:
     """Judge a work item that names two instances of each of its series."""
     inputs = [
-        WorkItemInput(study_instance_uid="1.2", series_instance_uid=f"1.{number}", instances=2)
+        WorkItemInput(
+            study_instance_uid="1.2", series_instance_uid=f"1.{number}", named=("1.8", "1.9")
+        )
         for number in range(len(states))
     ]
     found = {
-        f"1.{number}": InputState(state=state, instances=here, reason=f"{state} why")
+        f"1.{number}": InputState(state=state, missing=missing, reason=f"{state} why")
         for number, state in enumerate(states)
         if state is not None
     }
@@ -102,7 +105,7 @@ def test_nothing_is_completed_without_results_that_can_be_retrieved() -> None:
 
 
 def test_images_that_are_named_and_not_here_are_awaited_though_the_others_have_ended() -> None:
-    assert judged(S.DELIVERED, here=1) == GoesOn(Stage.AWAITED)
+    assert judged(S.DELIVERED, missing=1) == GoesOn(Stage.AWAITED)
 
 
 @pytest.mark.parametrize("state", [None, S.RECEIVING, S.STABLE, S.ANALYSING, S.ENCODED])
@@ -119,6 +122,32 @@ def test_it_is_given_up_in_the_end(state: SeriesState | None, code: object) -> N
     assert isinstance(judged(state, waited=DAY - timedelta(seconds=1)), GoesOn)
     assert isinstance(verdict, Canceled)
     assert verdict.code == code
+
+
+def test_in_the_end_it_is_completed_if_nothing_but_further_images_is_missing() -> None:
+    assert judged(S.DELIVERED, None) == GoesOn(Stage.AWAITED)
+    assert judged(S.DELIVERED, None, waited=DAY) == Completed()
+    assert judged(S.DELIVERED, missing=1, waited=DAY) == Completed()
+    for verdict in (
+        judged(S.DELIVERED, None, arrived=False, waited=DAY),
+        judged(S.DELIVERED, missing=2, waited=DAY),  # results of other images
+        judged(S.UNSUITABLE, None, waited=DAY),
+        judged(S.DELIVERED, S.ANALYSING, None, waited=DAY),
+    ):
+        assert isinstance(verdict, Canceled)
+
+
+def test_one_of_which_a_series_was_erased_is_canceled() -> None:
+    verdict = judge(
+        [WorkItemInput(study_instance_uid="", series_instance_uid="")],
+        {},
+        has_arrived=False,
+        is_cancel_requested=False,
+        waited=timedelta(),
+        longest=DAY,
+    )
+
+    assert verdict == Canceled(UNSPECIFIED, "a series of its input was erased here")
 
 
 def test_codes_are_told_apart_by_their_value() -> None:

@@ -17,7 +17,8 @@ from dicom_node.worklist.item import (
     performance,
     search_keys,
 )
-from storage.delivery.work_items import ArrivedObject, WorkItemInput, WorkItemRow
+from storage.delivery.work_item_inputs import ArrivedObject
+from storage.delivery.work_items import WorkItemInput, WorkItemRow
 from storage.states import WorkItemState
 from tests.support.peers.worklist_manager import item, work_item
 
@@ -106,8 +107,10 @@ def test_series_and_instances_are_named_once_and_what_is_no_uid_is_passed_over()
 
     assert named == {("1.1", "1.2"): ("1.3", "1.4", "1.5"), ("1.1", "1.7"): ()}
     assert inputs_of(named) == [
-        WorkItemInput(study_instance_uid="1.1", series_instance_uid="1.2", instances=3),
-        WorkItemInput(study_instance_uid="1.1", series_instance_uid="1.7", instances=0),
+        WorkItemInput(
+            study_instance_uid="1.1", series_instance_uid="1.2", named=("1.3", "1.4", "1.5")
+        ),
+        WorkItemInput(study_instance_uid="1.1", series_instance_uid="1.7"),
     ]
     assert named_series(Dataset()) == {}
 

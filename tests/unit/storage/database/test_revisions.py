@@ -47,6 +47,7 @@ DIGESTS = {
     ("feedback", "patient_digest"),
     ("feedback", "birth_digest"),
 }
+NAMED_COUNT = ("work_item_series", "instances")  #: revision 0036 has the UIDs instead
 """Values that one step back (0019) empties; all others are as they were."""
 
 
@@ -101,14 +102,16 @@ def test_every_step_back_and_up_again_keeps_what_it_does_not_name(engine: Engine
         downgrade(engine, f"{int(step.revision) - 1:04d}")
         below = content(engine)
         lost = DIGESTS if step.revision == "0019" else set()
-        kept = set(below) - lost
+        kept = set(below) - lost - {NAMED_COUNT}
         assert {name: below[name] for name in kept} == {name: before[name] for name in kept}, step
         before = below
     assert before["series", "series_instance_uid"]
     for step in known:
         migrate_one(engine, step.revision)
         above = content(engine)
-        assert {name: above[name] for name in before} == before, step
+        gone = {NAMED_COUNT} if step.revision == "0036" else set()
+        kept = set(before) - gone
+        assert {name: above[name] for name in kept} == {name: before[name] for name in kept}, step
         before = above
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
