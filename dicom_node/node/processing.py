@@ -36,6 +36,7 @@ from dicom_node.resources import Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 from dicom_node.worklist.job import WorklistJob
+from storage.delivery.work_items import forget_ended
 from storage.files.folder_fault import folder_fault
 from storage.series.lifecycle import OpenSeries
 from storage.series.notifications import forget_old
@@ -225,6 +226,7 @@ def _schedule(processing: Processing, settings: Settings) -> None:
         """Remove what may go, then compare: what is half removed is not found missing."""
         with resources.sessions.begin() as session:
             forget_old(session, resources.clock())
+            forget_ended(session, resources.clock())
         if folder_is_away(resources):
             return
         processing.retention.run_once()

@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from dicom_node.network.storage_commitment import reference
-from dicom_node.reception.header import PLAIN_UID
+from dicom_node.reception.header import PARSE_ERRORS, PLAIN_UID
 from dicom_node.worklist.decision import Stage
 from pipeline.series.sop_classes import CT_CLASSES
 from storage.delivery.work_item_inputs import ArrivedObject
@@ -112,7 +112,13 @@ def in_order(matches: Iterable[Dataset]) -> list[str]:
         known = PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
         return known, str(ds.get("ScheduledProcedureStepStartDateTime") or "")
 
-    uids = [str(ds.get("SOPInstanceUID") or "") for ds in sorted(matches, key=rank)]
+    ranked = []
+    for ds in matches:
+        try:
+            ranked.append((rank(ds), str(ds.get("SOPInstanceUID") or "")))
+        except PARSE_ERRORS:  # one that cannot be read is left to others
+            continue
+    uids = [uid for _, uid in sorted(ranked, key=lambda one: one[0])]
     return [uid for uid in dict.fromkeys(uids) if PLAIN_UID.fullmatch(uid)]
 
 

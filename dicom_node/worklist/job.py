@@ -30,14 +30,16 @@ from dicom_node.worklist.ups_scu import ItemRefused, ManagerFailed, UpsManager, 
 from storage.delivery.work_items import (
     WorkItemInput,
     WorkItemRow,
-    forget_ended,
     known_work_items,
     open_work_items,
     record_claim,
 )
+from storage.errors import StaleState
 from storage.states import WorkItemState
 
 PART = "worklist"  #: in the condition of the node
+LEFT_SECONDS = 300.0  #: until a work item that was not claimed, or broke off, is looked at again
+LOOKS = 4  #: work items that are looked at for each that may be claimed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class WorklistJob:
     _asked_at: float = field(default=-math.inf, init=False)
     _failures: int = field(default=0, init=False)
     _not_before: float = field(default=-math.inf, init=False)
+    _left: dict[str, float] = field(default_factory=dict, init=False)
+    """UIDs of work items that were looked at and not claimed, and until when they are left."""
     _is_stopping: bool = field(default=False, init=False)
 
     def take(self, retrievals: Mapping[str, Retrieval]) -> None:
@@ -100,6 +104,7 @@ class WorklistJob:
             items = open_work_items(session)
         verdicts = {one.sop_instance_uid: self.performer.verdict(one) for one in items}
         due = [one for one in items if self.performer.is_due(one, verdicts[one.sop_instance_uid])]
+        due.sort(key=lambda one: one.attempts)  # what the manager stumbles over comes last
         is_time = self.steady() - self._asked_at >= self.rules.every_seconds
         if (due or is_time) and self.steady() >= self._not_before:
             self._talk(items, due, verdicts, asks=is_time)
@@ -121,7 +126,7 @@ class WorklistJob:
             with ups_manager(self.manager, calling_ae=self.performer.ae_title) as manager:
                 for item in due:
                     if not self._is_stopping:
-                        self.performer.act(manager, item, verdicts[item.sop_instance_uid])
+                        self._act(manager, item, verdicts[item.sop_instance_uid])
                 if asks:
                     self._asked_at = self.steady()
                     self._ask(manager, items, due)
@@ -145,21 +150,43 @@ class WorklistJob:
                 and item not in told
                 and not self.performer.is_resting(item)
             ):
-                self.performer.confirm(manager, item)
-        with self.resources.sessions.begin() as session:
-            forget_ended(session, self.resources.clock())
+                self._check(manager, item)
+        with self.resources.sessions.reading() as session:
             room = self.rules.maximum_claimed - len(open_work_items(session))
         if not self.rules.claims or room <= 0:
             return
         uids = in_order(manager.find(search_keys(self.rules.selection)))
         with self.resources.sessions.reading() as session:
             known = known_work_items(session, uids)
-        for uid in uids:
-            if room > 0 and uid not in known and not self._is_stopping:
+        now = self.steady()
+        self._left = {uid: until for uid, until in self._left.items() if now < until}
+        new = [uid for uid in uids if uid not in known and uid not in self._left]
+        for uid in new[: LOOKS * room]:
+            if room > 0 and not self._is_stopping:
                 room -= self._take(manager, uid)
+
+    def _act(self, manager: UpsManager, item: WorkItemRow, verdict: Verdict | None) -> None:
+        """Do the next step of a work item."""
+        self._guarded(item, lambda: self.performer.act(manager, item, verdict))
+
+    def _check(self, manager: UpsManager, item: WorkItemRow) -> None:
+        """Ask whether a work item is still ours."""
+        self._guarded(item, lambda: self.performer.check(manager, item))
+
+    def _guarded(self, item: WorkItemRow, step: Callable[[], object]) -> None:
+        """Do a step of one work item; if that fails this one is postponed, not the others."""
+        try:
+            step()
+        except ManagerFailed as fault:
+            self.performer.postpone(item, str(fault))
+            self._failures = 0  # it was there: the others' turn comes soon
+            raise
+        except (ValueError, StaleState, *PARSE_ERRORS) as fault:
+            self.performer.postpone(item, type(fault).__name__)
 
     def _take(self, manager: UpsManager, uid: str) -> bool:
         """Claim a work item if it is for us; what cannot be read is left to others."""
+        self._left[uid] = self.steady() + LEFT_SECONDS
         try:
             ds = manager.get(uid, WANTED_TAGS)
             if ds is None or not self.rules.selection.fits(ds):
@@ -172,7 +199,7 @@ class WorklistJob:
         with self.resources.sessions.begin() as session:
             record_claim(session, uid, str(generate_uid(prefix=None)), inputs_of(named), now)
             (item,) = [one for one in open_work_items(session) if one.sop_instance_uid == uid]
-        self.performer.act(manager, item, None)
+        self._act(manager, item, None)
         self.wake()
         return True
 

@@ -32,6 +32,7 @@ from dicom_node.worklist.item import (
     CANCELED,
     COMPLETED,
     IN_PROGRESS,
+    SCHEDULED,
     STATE_TAGS,
     WANTED_TAGS,
     Retrieval,
@@ -49,6 +50,7 @@ from storage.delivery.work_items import (
     advance_work_item,
     postpone_work_item,
     record_told,
+    withdraw_claim,
 )
 from storage.states import WorkItemState
 
@@ -143,12 +145,24 @@ class Performer:
         try:
             ds = manager.get(item.sop_instance_uid, STATE_TAGS)
         except ItemRefused as refused:
-            self._postpone(item, str(refused))
+            self.postpone(item, str(refused))
             return False
         if ds is not None and state_of(ds) == IN_PROGRESS:
             return True
         self._lose(item, _as_it_is(None if ds is None else state_of(ds)))
         return False
+
+    def check(self, manager: UpsManager, item: WorkItemRow) -> None:
+        """Confirm that a work item is ours; then what the manager refused before is over.
+
+        Raises
+        ------
+        ManagerFailed
+            If the manager does not answer.
+        """
+        if self.confirm(manager, item) and item.attempts:
+            with self.resources.sessions.begin() as session:
+                record_told(session, item.sop_instance_uid, item.told)
 
     def _claim(self, manager: UpsManager, item: WorkItemRow) -> None:
         """Claim a work item, perhaps not for the first time."""
@@ -157,8 +171,14 @@ class Performer:
         if status == ALREADY_IN_PROGRESS:  # ours, if the answer to an earlier claim was lost
             status = manager.set(uid, progress(item, Stage.AWAITED))
         reaction = reaction_to_claim(status)
+        reason = f"the manager answered 0x{status:04X} to the claim"
+        if reaction is Reaction.LATER and self._is_free(manager, uid):
+            with self.resources.sessions.begin() as session:
+                withdraw_claim(session, uid)
+            log.warning("workitem_left", workitem_uid=uid, reason=reason)
+            return
         if reaction is not Reaction.DONE:
-            self._react(item, reaction, f"the manager answered 0x{status:04X} to the claim")
+            self._react(item, reaction, reason)
             return
         now = self.resources.clock()
         with self.resources.sessions.begin() as session:
@@ -168,6 +188,14 @@ class Performer:
         answer = manager.subscribe(uid, self.ae_title)  # without it the work item goes on as well
         if answer is None or reaction_to(answer) is not Reaction.DONE:
             log.info("workitem_not_subscribed", workitem_uid=uid, status=answer)
+
+    def _is_free(self, manager: UpsManager, uid: str) -> bool:
+        """Tell whether the manager shows that nobody has claimed a work item."""
+        try:
+            ds = manager.get(uid, STATE_TAGS)
+        except ItemRefused:
+            return False
+        return ds is not None and state_of(ds) == SCHEDULED
 
     def _tell(self, manager: UpsManager, item: WorkItemRow, stage: Stage) -> None:
         """Tell how far a work item is."""
@@ -201,7 +229,7 @@ class Performer:
         try:
             ds = manager.get(item.sop_instance_uid, WANTED_TAGS)
         except ItemRefused as refused:
-            self._postpone(item, str(refused))
+            self.postpone(item, str(refused))
             return None
         has = None if ds is None else state_of(ds)
         if has == IN_PROGRESS:
@@ -221,7 +249,7 @@ class Performer:
             return item
         verdict = self._judged(item, item.since, is_cancel_requested=False)
         if isinstance(verdict, GoesOn):
-            self._postpone(item, f"not all results are there any more: {verdict.stage.words}")
+            self.postpone(item, f"not all results are there any more: {verdict.stage.words}")
             return None
         if isinstance(verdict, Canceled):
             code, reason = verdict.code.value, verdict.reason
@@ -246,12 +274,12 @@ class Performer:
         if reaction is Reaction.LOST:
             self._lose(item, reason)
         else:
-            self._postpone(item, reason)
+            self.postpone(item, reason)
 
     def _lose(self, item: WorkItemRow, reason: str) -> None:
         self._advanced(item, W.LOST, reason=reason)
 
-    def _postpone(self, item: WorkItemRow, reason: str) -> None:
+    def postpone(self, item: WorkItemRow, reason: str) -> None:
         """Have a step tried again later: progress for ever, a claim or an end for three days."""
         now, attempts = self.resources.clock(), item.attempts + 1
         next_at = BACKOFF.next_try(

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from storage.database.batches import batched
 from storage.database.work_item_tables import WorkItem, WorkItemSeries
 from storage.errors import StaleState
 from storage.states import WORK_ITEM_STEPS, WorkItemState
@@ -22,6 +23,7 @@ from storage.states import WORK_ITEM_STEPS, WorkItemState
 W = WorkItemState
 
 KEEP = timedelta(days=30)  #: of work items that have ended, after their end
+MAXIMUM_ENDED = 5_000  #: that have ended and are kept
 WHOLE = 100  #: percentage of progress at the end
 OPEN = frozenset({W.CLAIMING, W.CLAIMED, W.COMPLETING, W.CANCELING})
 
@@ -191,15 +193,23 @@ def request_cancellation(session: Session, uid: str, now: datetime) -> bool:
     return True
 
 
+def withdraw_claim(session: Session, uid: str) -> None:
+    """Remove a work item whose claim was refused, and which nobody has."""
+    session.execute(delete(WorkItemSeries).where(WorkItemSeries.work_item_uid == uid))
+    session.execute(delete(WorkItem).where(WorkItem.sop_instance_uid == uid))
+
+
 def forget_ended(session: Session, now: datetime) -> None:
-    """Remove the work items that ended a month ago."""
-    ended = select(WorkItem.sop_instance_uid).where(
-        WorkItem.state.not_in(OPEN), WorkItem.since < now - KEEP
+    """Remove the work items that ended a month ago, and all but the latest that have ended."""
+    ended = (
+        select(WorkItem.sop_instance_uid)
+        .where(WorkItem.state.not_in(OPEN))
+        .order_by(WorkItem.since.desc(), WorkItem.sop_instance_uid)
     )
-    session.execute(delete(WorkItemSeries).where(WorkItemSeries.work_item_uid.in_(ended)))
-    session.execute(
-        delete(WorkItem).where(WorkItem.state.not_in(OPEN), WorkItem.since < now - KEEP)
-    )
+    for chosen in (ended.where(WorkItem.since < now - KEEP), ended.offset(MAXIMUM_ENDED)):
+        for uids in batched(list(session.scalars(chosen))):
+            session.execute(delete(WorkItemSeries).where(WorkItemSeries.work_item_uid.in_(uids)))
+            session.execute(delete(WorkItem).where(WorkItem.sop_instance_uid.in_(uids)))
 
 
 def _with_inputs(session: Session, rows: Sequence[WorkItem]) -> list[WorkItemRow]:

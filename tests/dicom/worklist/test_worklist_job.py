@@ -16,6 +16,7 @@ from storage.database.schema import Series
 from storage.database.work_item_tables import WorkItem
 from storage.delivery.work_items import (
     KEEP,
+    forget_ended,
     request_cancellation,
 )
 from storage.maintenance.purge import erase_rows
@@ -381,9 +382,12 @@ def test_what_has_ended_is_forgotten_after_a_month(site: Site) -> None:
     site.round()
     site.round()
     del site.manager.items[ITEM]
-    site.round(KEEP.total_seconds() - 1)
+    ended_at = site.row().since
+    with site.resources.sessions.begin() as session:
+        forget_ended(session, ended_at + KEEP)
     assert site.rows() == {ITEM: W.CANCELED}
-    site.round(100)
+    with site.resources.sessions.begin() as session:
+        forget_ended(session, ended_at + KEEP + timedelta(seconds=1))
 
     assert site.rows() == {}
 
@@ -446,6 +450,46 @@ def test_a_work_item_does_not_write_over_the_step_of_a_scanner(site: Site) -> No
     with site.resources.sessions.reading() as session:
         (named,) = named_instances(session, INPUT[1])
     assert (named.kind, named.instances) == (NotificationKind.PROCEDURE_STEP, {"2.25.407"})
+
+
+def test_one_over_which_the_manager_stumbles_does_not_hold_up_the_others(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+    site.deliver()
+    site.manager.heard = lambda request: request == "COMPLETED"
+    site.manager.add(work_item(OTHER, ABSENT))
+    site.round()
+    site.round(10)
+    assert (site.row().attempts, site.rows()) == (2, {ITEM: W.COMPLETING})
+    site.round(11)  # it rests
+
+    assert ended_as(site, OTHER) == ("IN PROGRESS", W.CLAIMED)
+    assert site.row().state is W.COMPLETING
+
+
+def test_a_claim_that_is_refused_holds_no_place(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.manager.refusing = 0x0124
+    site.round()
+    assert (site.manager.state(ITEM), site.rows()) == ("SCHEDULED", {})
+    site.manager.refusing = 0
+    site.round(299)
+    assert site.rows() == {}
+    site.round(2)
+    site.round(30)
+
+    assert ended_as(site) == ("IN PROGRESS", W.CLAIMED)
+
+
+def test_after_a_confirmation_what_was_refused_before_is_over(site: Site) -> None:
+    site.manager.add(work_item(ITEM, INPUT))
+    site.round()
+    site.round()
+    with site.resources.sessions.begin() as session:
+        session.get_one(WorkItem, ITEM).attempts = 1
+    site.round()
+
+    assert (site.row().state, site.row().attempts) == (W.CLAIMED, 0)
 
 
 def test_what_another_claims_says_nothing_of_its_series(site: Site) -> None:
