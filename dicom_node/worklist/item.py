@@ -36,8 +36,11 @@ WANTED_TAGS = tuple(
         "ProcedureStepState",
         "ScheduledStationNameCodeSequence",
         "ScheduledWorkitemCodeSequence",
+        "SpecificCharacterSet",
     )
 )
+IMAGE_PROCESSING = ("110001", "DCM", "Image Processing")
+"""Performed workitem where none is scheduled: PS3.16 CID 9231; COMPLETED needs a value."""
 WORDS = 1_000  #: characters of a reason that the manager is told
 SCHEME = "99DICOMNODE"  #: of our own code: `pipeline.encode.result.codes.PRIVATE_SCHEME`
 
@@ -215,7 +218,10 @@ def performance(
     ds = _modification(item, told)
     step = Dataset()
     step.PerformedStationNameCodeSequence = [_code_item(ae_title, SCHEME, ae_title)]
-    step.PerformedWorkitemCodeSequence = list(performed.get("ScheduledWorkitemCodeSequence") or ())
+    scheduled = list(performed.get("ScheduledWorkitemCodeSequence") or ())
+    step.PerformedWorkitemCodeSequence = scheduled or [_code_item(*IMAGE_PROCESSING)]
+    if scheduled and performed.get("SpecificCharacterSet"):  # its meanings are handed on
+        ds.SpecificCharacterSet = performed.SpecificCharacterSet
     step.PerformedProcedureStepStartDateTime = _time(item.claimed_at)
     step.PerformedProcedureStepEndDateTime = _time(now)
     step.OutputInformationSequence = _outputs(outputs, retrievals)

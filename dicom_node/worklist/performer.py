@@ -18,6 +18,7 @@ from dicom_node.network.status_codes import ALREADY_IN_PROGRESS
 from dicom_node.resources import Resources
 from dicom_node.worklist.decision import (
     DISCONTINUATIONS,
+    FAILURE,
     Canceled,
     Completed,
     GoesOn,
@@ -285,6 +286,9 @@ class Performer:
         next_at = BACKOFF.next_try(
             attempts=attempts, first_at=item.since, now=now, key=item.sop_instance_uid
         )
+        if next_at is None and item.state is W.COMPLETING:  # none stays in our name
+            self._advanced(item, W.CANCELING, code=FAILURE.value, reason=f"given up: {reason}")
+            return
         if next_at is None and item.state is not W.CLAIMED:
             self._lose(item, f"given up: {reason}")
             return

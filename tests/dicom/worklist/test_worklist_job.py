@@ -317,8 +317,12 @@ def test_a_step_that_the_manager_refuses_is_tried_again_for_three_days(site: Sit
         row.attempts, row.since = 500, site.clock() - timedelta(days=3)
     site.round()
 
-    assert site.row().state is W.LOST
+    assert site.row().state is W.CANCELING
     assert site.row().reason == "given up: the manager answered 0x0110 to COMPLETED"
+    site.manager.refusing = 0
+    site.round()
+
+    assert ended_as(site) == (CANCELED, W.CANCELED)
 
 
 def test_an_end_that_was_refused_once_is_told_later(site: Site) -> None:

@@ -4,10 +4,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from pydicom import Dataset
+from pydicom.datadict import keyword_for_tag
 
 from dicom_node.worklist.decision import FAILURE
 from dicom_node.worklist.item import (
     MAXIMUM_SERIES,
+    WANTED_TAGS,
     Retrieval,
     Selection,
     discontinuation,
@@ -164,6 +166,27 @@ def test_results_are_named_by_series_with_every_place_that_has_them() -> None:
     assert "WADORSRetrievalSequence" not in one
     assert step.PerformedProcedureStepEndDateTime == "20260301120000.000000+0000"
     assert ds.TransactionUID == "2.25.2"
+
+
+def test_what_was_performed_has_a_code_though_none_is_scheduled() -> None:
+    ds = work_item("2.25.1")
+    ds.ScheduledWorkitemCodeSequence = []
+
+    made = performance(ROW, ds, [], {}, ae_title="AINODE", now=NOW)
+
+    (step,) = made.UnifiedProcedureStepPerformedProcedureSequence
+    assert [one.CodeValue for one in step.PerformedWorkitemCodeSequence] == ["110001"]
+
+
+def test_the_meaning_of_a_code_is_handed_on_with_its_character_set() -> None:
+    ds = work_item("2.25.1")
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.ScheduledWorkitemCodeSequence[0].CodeMeaning = "Auswertung f\u00fcr Thorax"
+
+    made = performance(ROW, ds, [], {}, ae_title="AINODE", now=NOW)
+
+    assert made.SpecificCharacterSet == "ISO_IR 192"
+    assert "SpecificCharacterSet" in [keyword_for_tag(tag) for tag in WANTED_TAGS]
 
 
 def test_a_reason_is_plain_text_in_one_line() -> None:
