@@ -42,8 +42,8 @@ from dicom_node.worklist.item import (
     progress,
     state_of,
 )
-from dicom_node.worklist.named_instances import keep_named
 from dicom_node.worklist.ups_scu import ItemRefused, UpsManager
+from storage.delivery.named_instances import keep_named
 from storage.delivery.work_item_inputs import ArrivedObject, arrived_objects, input_states
 from storage.delivery.work_items import (
     OPEN,
@@ -184,7 +184,9 @@ class Performer:
         now = self.resources.clock()
         with self.resources.sessions.begin() as session:
             advance_work_item(session, item, W.CLAIMED, now)
-            keep_named(session, item, self.manager_ae, now)
+            not_kept = keep_named(session, item, self.manager_ae, now)
+        if not_kept:
+            log.warning("workitem_left", workitem_uid=uid, reason=not_kept)
         log.info("workitem_claimed", workitem_uid=uid, series=len(item.inputs))
         answer = manager.subscribe(uid, self.ae_title)  # without it the work item goes on as well
         if answer is None or reaction_to(answer) is not Reaction.DONE:

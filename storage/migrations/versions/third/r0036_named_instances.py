@@ -1,4 +1,4 @@
-"""Which instances a work item names, instead of how many."""
+"""Instances that a work item names by their UIDs, instead of by their number."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Keep which instances a work item that was claimed names, as the closing of series asks for."""
+"""Keep the instances that a claimed work item names, as the closing of series asks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from dicom_node.logs import log
 from storage.delivery.work_items import WorkItemRow
 from storage.series.notifications import (
     Notice,
@@ -18,16 +17,21 @@ from storage.series.notifications import (
 )
 
 
-def keep_named(session: Session, item: WorkItemRow, manager_ae: str, now: datetime) -> None:
-    """Keep what a work item names, unless its UID is that of a notification by somebody else."""
+def keep_named(session: Session, item: WorkItemRow, manager_ae: str, now: datetime) -> str:
+    """Keep what a work item names, unless its UID is that of a notification by somebody else.
+
+    Returns
+    -------
+    str
+        Why it was not kept, which only means that its series are closed without it; else empty.
+    """
     uid = item.sop_instance_uid
     known = notification(session, uid)
     if known is not None and (known.kind, known.calling_ae) != (
         NotificationKind.WORK_ITEM,
         manager_ae,
     ):
-        log.warning("workitem_left", workitem_uid=uid, reason="its UID is that of a notification")
-        return
+        return "its UID is that of a notification"
     notice = Notice(
         sop_instance_uid=uid,
         kind=NotificationKind.WORK_ITEM,
@@ -37,5 +41,6 @@ def keep_named(session: Session, item: WorkItemRow, manager_ae: str, now: dateti
     )
     try:
         keep_notice(session, notice, now)
-    except TooManyNamed as fault:  # its series are closed without it
-        log.warning("workitem_left", workitem_uid=uid, reason=str(fault))
+    except TooManyNamed as fault:
+        return str(fault)
+    return ""
