@@ -287,7 +287,7 @@ COUNTED: Sequence[Counted] = (
     Counted(
         event="worker_restarted",
         metric="worker_restarts",
-        text="Workers that were restarted in the midst of a task.",
+        text="Workers that were restarted because their task took too long.",
     ),
     Counted(
         event="worker_left_out",
