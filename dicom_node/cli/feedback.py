@@ -124,7 +124,7 @@ def _line(answer: AnswerLine) -> str:
     words = (
         f"{answer.said_at.astimezone():%Y-%m-%d %H:%M}  {answer.series_instance_uid}",
         answer_words(answer, None),
-        f"by {who or 'somebody'} through {answer.calling_ae}",
+        f"by {who or 'somebody'}{f' through {answer.calling_ae}' if answer.calling_ae else ''}",
         answer.comment,
         "superseded" if answer.superseded else "",
     )

@@ -352,6 +352,16 @@ def test_dicomweb_beyond_this_machine_needs_a_token(ini: Path) -> None:
     assert (fault.section, fault.key) == ("dicomweb", "token_file")
 
 
+def test_reports_beyond_this_machine_need_senders(ini: Path) -> None:
+    text = "[reports]\nport = 2576\nbind = {}\n"
+    assert read(ini, text.format("127.0.0.1")).reports.senders == ()
+    named = read(ini, text.format("192.0.2.1") + "senders = 10.1.0.7, 10.2.0.0/16")
+    assert named.reports.senders == ("10.1.0.7", "10.2.0.0/16")
+
+    (fault,) = faults(ini, text.format("192.0.2.1")).values()
+    assert (fault.section, fault.key) == ("reports", "senders")
+
+
 def test_the_secret_of_the_console_at_its_provider_is_one_of_those_that_are_checked(
     ini: Path,
 ) -> None:
