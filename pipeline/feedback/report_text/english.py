@@ -6,8 +6,12 @@ from pipeline.feedback.report_text.wording import Effect, Wording, words_in
 
 OF = "(?:of|for|to suggest|suggestive of|suspicious for|suggesting)"
 CHANGE = (
-    "(?:change|changes|increase|decrease|improvement|progression|resolution|worsening|regression|"
-    "clearing)"
+    r"(?:change|changes|increase|decrease|improvement|progression|resolution|worsening|regression|"
+    r"clearing|deterioration)"
+)
+CHANGED = (
+    r"(?:improv\w+|wors\w+|resolv\w+|deteriorat\w+|progress\w*|chang\w+|increas\w+|decreas\w+|"
+    r"clear(?:ed|ing)|regress\w*)"
 )
 HOW = "(?:significant |interval |appreciable |substantial |definite |major |further )*"
 
@@ -53,20 +57,23 @@ ENGLISH = Wording(
             r"equivocal (?:of|for)",
             r"indeterminate (?:of|for)",
             r"(?:may|might|could|can) (?:also )?(?:represent|reflect|be|indicate|suggest)",
-            r"suggest(?:s|ing|ive of)?",
+            r"(?:to )?suggest(?:s|ing|ive of)?",
             r"compatible with",
             r"(?:in )?the differential(?: diagnosis)?",
             r"differential(?: diagnosis)?(?: includes| include)?",
             r"versus",
             r"vs",
-            r"(?:cannot|can not|could not|does not|do not) (?:completely |entirely |fully )?"
-            r"(?:exclude|rule out)",
-            r"not (?:completely |entirely |fully )?exclud(?:e|ing)",
+            r"not",
+            r"none",
+            r"nothing",
+            r"(?:hardly|scarcely|barely)(?: any)?",
+            r"fail(?:s|ed)? to",
+            r"against",
+            r"(?:inconsistent|incompatible) with",
             r"(?:atypical|not typical|uncommon) (?:\w+ )?(?:of|for)",
         ),
         Effect.NEGATED: (
             r"no",
-            r"not",
             r"without",
             r"nor",
             r"neither",
@@ -83,7 +90,7 @@ ENGLISH = Wording(
             r"rather than",
             r"instead of",
             r"unlikely(?: to (?:be|represent))?",
-            r"not (?:consistent|compatible) with",
+            r"not (?:consistent|compatible|suggestive|suspicious|typical) (?:with|of|for)",
         ),
     },
     after={
@@ -92,10 +99,7 @@ ENGLISH = Wording(
         Effect.UNCERTAIN: (
             r"(?:is|are|remains?|was) (?:possible|suspected|likely|probable|questionable|"
             r"considered)",
-            r"(?:cannot|can not|could not|can t) (?:be )?"
-            r"(?:completely |entirely |fully |reliably )?"
-            r"(?:excluded|ruled out|exclude)",
-            r"not (?:be )?(?:completely |entirely |fully )?(?:excluded|ruled out)",
+            r"(?:not|cannot|can t|never|hardly|barely)",
             r"versus",
             r"vs",
             r"(?:is|remains?) (?:in )?(?:the|a) differential(?: diagnosis)?",
@@ -103,8 +107,8 @@ ENGLISH = Wording(
             r"less likely",
         ),
         Effect.NEGATED: (
-            r"not",
-            r"not (?:seen|identified|present|visible|demonstrated|detected|evident)",
+            r"not (?:been )?(?:seen|identified|present|visible|demonstrated|detected|evident|"
+            r"found)",
             r"(?:is|are|was|were) (?:absent|excluded|ruled out|unlikely)",
             r"absent",
             r"(?:none|no)(?=\W*$)",
@@ -119,11 +123,10 @@ ENGLISH = Wording(
     none=(
         rf"(?:no|without|not any) {HOW}{CHANGE}",
         rf"no (?:longer|new) {CHANGE}",
-        r"not (?:only|just|significantly|substantially|changed|improved|resolved|increased|"
-        r"decreased|progressed|cleared|yet|completely (?:resolved|cleared)|fully (?:resolved|"
-        r"cleared)|free of|without)",
-        r"(?:has|have|had|is|are) not (?:yet |significantly |completely |fully |entirely )?"
-        r"(?:changed|improved|resolved|increased|decreased|progressed|cleared)",
+        r"not (?:only|just|free of|without)",
+        rf"(?:has|have|had|is|are|was|were|did|does)? ?not (?:yet |been )?(?:\w+ly )?{CHANGED}",
+        r"(?:without|no) (?:iv |intravenous |the use of |administration of )*(?:contrast(?: \w+)?|"
+        r"comparison|priors?)",
         r"(?:incompletely|partially|partly) (?:resolved|cleared)",
         r"(?:previous|prior|old|recent|past) (?:ct|study|studies|exams?|examinations?|scans?|"
         r"imaging|radiographs?|reports?|images?)",

@@ -69,12 +69,15 @@ class Mention:
         COVID-19; else pneumonia.
     is_of_covid
         A pneumonia that is said to be of COVID-19: to deny it does not deny every pneumonia.
+    stage
+        What a category of CO-RADS says; None where there is none.
     """
 
     start: int
     end: int
     is_covid: bool
     is_of_covid: bool = False
+    stage: Said | None = None
 
 
 def mentions(sentence: str) -> list[Mention]:
@@ -110,7 +113,7 @@ def _are_one(sentence: str, start: int, end: int, covid: Mention) -> bool:
     return len(words) <= MOST_BETWEEN and BETWEEN.issuperset(words)
 
 
-def staged(sentence: str) -> Iterator[Said]:
-    """Yield what categories of CO-RADS that a sentence gives say of COVID-19."""
-    for match in CATEGORY.finditer(sentence):
-        yield CATEGORIES[match[1]]
+def stages(sentence: str) -> Iterator[Mention]:
+    """Yield the categories of CO-RADS that a sentence gives."""
+    for one in CATEGORY.finditer(sentence):
+        yield Mention(start=one.start(), end=one.end(), is_covid=True, stage=CATEGORIES[one[1]])

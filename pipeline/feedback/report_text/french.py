@@ -7,7 +7,10 @@ from pipeline.feedback.report_text.wording import Effect, Wording, words_in
 OF = r"(?: de| d| du| des)?"
 CHANGE = (
     "(?:changement|modification|regression|amelioration|progression|evolution|aggravation|"
-    "majoration|diminution|augmentation|resolution)s?"
+    "majoration|diminution|augmentation|resolution|deterioration)s?"
+)
+CHANGED = (
+    r"(?:modifi|regress|chang|augment|diminu|dispar|amelior|resol|aggrav|evolu|progress|major)\w*"
 )
 EXCLUDED = "(?:exclu|elimine|ecarte|infirme)e?s?"
 EXCLUDE = "(?:eliminer|exclure|ecarter)"
@@ -53,16 +56,20 @@ FRENCH = Wording(
             r"vs",
             r"douteu(?:x|se|ses)",
             rf"(?:atypiques?|pas typiques?|peu typiques?){OF}",
-            rf"(?:sans|ne|n) (?:\w+ )?(?:pouvoir|permet|permettant|permettent|peut|pouvant)"
-            rf"(?: pas)? (?:d )?(?:formellement )?{EXCLUDE}",
-            rf"sans {EXCLUDE}",
+            r"non",
+            rf"plus{OF}",
+            r"jamais",
+            r"rien",
+            r"guere",
+            r"contre",
+            rf"en defaveur{OF}",
+            rf"peu{OF}",
         ),
         Effect.NEGATED: (
             r"pas",
             r"sans",
             r"aucun(?:e|s|es)?",
             r"ni",
-            r"non",
             r"absence",
             rf"(?:pas|sans|aucun|aucune|absence){OF} "
             rf"(?:argument|signe|element|image|lesion|aspect)s? (?:\w+ ){{0,3}}"
@@ -81,10 +88,7 @@ FRENCH = Wording(
     after={
         Effect.HISTORY: (r"il y a \w+ (?:mois|ans|semaines)", r"anciennes?"),
         Effect.UNCERTAIN: (
-            rf"(?:ne )?(?:peut|peuvent|pouvant)(?: pas)? etre (?:formellement |totalement )?"
-            rf"{EXCLUDED}",
-            rf"n (?:est|sont) pas (?:formellement |totalement )?{EXCLUDED}",
-            rf"non (?:formellement )?{EXCLUDED}",
+            r"(?:pas|non|jamais|guere|plus)",
             r"a discuter",
             r"(?:est |reste |restent )?(?:possible|probable|suspectee?|discutable|vraisemblable)s?",
             r"versus",
@@ -92,7 +96,8 @@ FRENCH = Wording(
             r"a confirmer",
         ),
         Effect.NEGATED: (
-            r"pas",
+            r"(?:pas|plus) (?:\w+ment )?(?:visible|retrouve|visualise|identifie|individualise|"
+            r"observe|vu)e?s?",
             r"n est plus (?:visible|retrouvee?|individualisee?)",
             r"non (?:retrouve|visualise|visible|identifie|individualise|mis en evidence|"
             r"mise en evidence)e?s?",
@@ -107,8 +112,9 @@ FRENCH = Wording(
     none=(
         rf"(?:pas|sans|absence|aucune?){OF} (?:\w+ ){{0,2}}{CHANGE}",
         r"(?:pas|non) (?:seulement|uniquement)",
-        r"pas (?:significativement |completement |totalement )?(?:modifie|regresse|change|"
-        r"augmente|diminue|disparu|ameliore|resolu)e?s?",
+        rf"pas (?:encore |ete )?(?:\w+ment )?{CHANGED}",
+        r"sans (?:injection|contraste|produit de contraste|comparaison)",
+        r"non (?:injecte|calcifie|compliqu|vaccin)\w*",
         r"sans (?:aucun )?doute",
         r"apres (?:injection|contraste)",
         r"pas (?:indemne|exempt)e?s?",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pipeline.feedback.report_text.wording import Effect, Wording, words_in
 
-NO = "kein(?:e|en|er|es|em)?"
+NO = "kein(?:e|en|er|es|em|erlei)?"
 CHANGE = (
     "(?:aenderung|veraenderung|befundaenderung|zunahme|groessenzunahme|rueckbildung|abnahme|"
-    "progredienz|progress|progression|regredienz|regression|besserung|befundwandel|dynamik)"
+    "progredienz|progress|progression|regredienz|regression|besserung|befundwandel|dynamik|"
+    r"\w*verschlechterung|\w*verbesserung|\w*besserung)"
+)
+CHANGED = (
+    r"(?:\w*(?:besser|schlechter|aender|zugenommen|abgenommen)\w*|progredient|regredient|"
+    r"ruecklaeufig|zurueckgebildet|rueckgebildet|kleiner|groesser)"
 )
 WORDS = r"(?:\w+ ){0,2}"
 
@@ -62,17 +67,19 @@ GERMAN = Wording(
             r"vs",
             r"denkbar(?:e|er|en|es)?",
             r"koennte(?:n)? (?:\w+ )?(?:entsprechen|sein)",
-            r"nicht (?:sicher |vollstaendig |mit sicherheit )?(?:auszuschliessen(?:de[rns]?)?|"
-            r"ausgeschlossen)",
+            r"nicht\w*",
+            r"niemals",
+            r"kaum",
+            r"gegen",
+            r"unvereinbar mit",
+            r"ausschluss(?: einer| eines| von| der)?",
         ),
         Effect.NEGATED: (
             NO,
             r"ohne",
-            r"nicht",
             r"weder",
             rf"(?:{NO}|ohne) {WORDS}(?:anhalt|anhaltspunkte?|hinweise?n?|nachweis|zeichen|verdacht|"
             r"korrelat|bild)(?: (?:auf|fuer|einer|eines|von|der|des))?",
-            r"ausschluss (?:einer|eines|von)",
             r"frei von",
             r"fehlend(?:e|er|en|es)?",
             r"fehlen (?:von|einer|eines)",
@@ -87,9 +94,9 @@ GERMAN = Wording(
         Effect.ASKED: (r"zum ausschluss",),
         Effect.HISTORY: (r"in der anamnese", r"vor (?:\w+ )?(?:jahren|monaten|wochen)"),
         Effect.UNCERTAIN: (
-            r"(?:kann |koennen )?nicht (?:\w+ ){0,2}(?:auszuschliessen|ausgeschlossen|"
-            r"ausschliessbar)(?: werden)?",
-            r"(?:kann|koennen) (?:\w+ ){0,2}nicht (?:\w+ ){0,2}ausgeschlossen werden",
+            r"nicht",
+            r"kaum",
+            r"niemals",
             r"(?:ist |sind )?(?:moeglich|denkbar|fraglich|wahrscheinlich)",
             r"differentialdiagnos\w*",
             r"differenzialdiagnos\w*",
@@ -98,9 +105,10 @@ GERMAN = Wording(
             r"nicht (?:sicher |eindeutig )?(?:bewiesen|gesichert|zu sichern)",
         ),
         Effect.NEGATED: (
-            r"nicht",
-            r"nicht (?:\w+ ){0,2}(?:nachweisbar|abgrenzbar|erkennbar|sichtbar|vorhanden|"
-            r"nachzuweisen|darstellbar|abzugrenzen|zu erkennen)",
+            r"nicht (?:(?:mehr|eindeutig|sicher|zu) ){0,2}(?:nachweisbar|abgrenzbar|erkennbar|"
+            r"sichtbar|"
+            r"vorhanden|nachzuweisen|darstellbar|abzugrenzen|erkennen|abgrenzen|nachweisen|vor|"
+            r"bestaetigt|nachgewiesen)",
             rf"{NO}(?=\W*$)",
             r"ausgeschlossen",
             r"unwahrscheinlich",
@@ -112,9 +120,10 @@ GERMAN = Wording(
     },
     none=(
         rf"(?:{NO}|ohne) {WORDS}{CHANGE}",
-        r"nicht (?:nur|wesentlich|zunehmend|progredient|veraendert|ruecklaeufig|kleiner|groesser|"
-        r"frei von|ohne|geaendert|regredient|zurueckgebildet|vollstaendig (?:zurueckgebildet|"
-        r"regredient|rueckgebildet))",
+        r"nicht (?:nur|zunehmend|frei von|ohne)",
+        rf"nicht (?:(?:wesentlich|signifikant|vollstaendig|komplett|ganz|deutlich|"
+        rf"mehr) )?{CHANGED}",
+        r"(?:ohne|keine?) (?:iv |i v |intravenoese[sn]? |zugabe von |gabe von )?(?:km|kontrast\w*)",
         rf"{NO} zweifel(?: an)?",
         r"nach (?:kranial|kaudal|dorsal|ventral|basal|lateral|medial|apikal|kontrastmittel\w*|"
         r"links|rechts|wie vor)",
@@ -135,5 +144,5 @@ GERMAN = Wording(
         r"dafuer",
         r"dabei",
     ),
-    alternatives=(r"oder", r"noch", r"bzw", r"beziehungsweise", r"sowie"),
+    alternatives=(r"oder", r"noch", r"bzw", r"beziehungsweise"),
 )

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pipeline.feedback.report_text.answers import ReportReading, Said
+from pipeline.feedback.report_text.denial import (
+    UNSURE_STOP,
+    is_exclusion_refused,
+    is_sure_after,
+    is_sure_before,
+)
 from pipeline.feedback.report_text.english import ENGLISH
-from pipeline.feedback.report_text.findings import Mention, mentions, staged
+from pipeline.feedback.report_text.findings import Mention, mentions, stages
 from pipeline.feedback.report_text.french import FRENCH
 from pipeline.feedback.report_text.german import GERMAN
 from pipeline.feedback.report_text.normal import normal
@@ -27,8 +34,12 @@ REACH = {
     Effect.UNCERTAIN: 8,
 }
 """Words between a phrase and what follows it, at most."""
-REACH_BACK = 6  #: words between a finding and a phrase behind it
 LIST_ITEM = 2  #: words of an item of a list without "or", at most
+REACH_BACK = 6  #: words between a finding and a phrase behind it
+FAR = 30  #: words over which a phrase that does not surely deny makes a finding uncertain
+MOST_AWAY = 300  #: characters between a phrase and a finding, at most
+LONGEST = 500  #: characters of a sentence that is understood; of a longer one all is uncertain
+MOST_OVERLAP = 40  #: characters of the name of a finding, at most, where a long sentence is cut
 WITH = re.compile(r"(?<!\w)(?:with|without|mit|ohne|avec|sans)(?!\w)")
 ORDER = (Said.POSITIVE, Said.UNCERTAIN, Said.NEGATIVE)  #: of several mentions the first counts
 SAID = {
@@ -47,10 +58,14 @@ def read_report(text: str) -> ReportReading:
     parts = list(sections(plain))
     found = _read(parts, {Section.FINDINGS}, wording)
     concluded = _read(parts, {Section.CONCLUSION}, wording)
-    return ReportReading(
+    reading = ReportReading(
         pneumonia=_first_said(concluded.pneumonia, found.pneumonia),
         covid_19=_first_said(concluded.covid_19, found.covid_19),
     )
+    is_denied = concluded.pneumonia is Said.NEGATIVE and concluded.covid_19 is Said.NOTHING
+    if is_denied and found.covid_19 is Said.POSITIVE:
+        return replace(reading, covid_19=Said.UNCERTAIN)
+    return reading
 
 
 def language_of(plain: str) -> Wording:
@@ -68,13 +83,16 @@ def _first_said(*said: Said) -> Said:
 def _read(
     parts: Iterable[tuple[Section, str]], wanted: set[Section], wording: Wording
 ) -> ReportReading:
-    pneumonia, covid_19 = set[Said](), set[Said]()
+    pneumonia, covid_19, categories = set[Said](), set[Said](), set[Said]()
     for section, text in parts:
         if section in wanted:
             for sentence in sentences(text):
-                covid_19.update(staged(sentence))
-                for mention, said in _said(sentence, wording):
+                for mention, said in _said_bounded(sentence, wording):
                     (covid_19 if mention.is_covid else pneumonia).add(said)
+                    if mention.stage is not None:
+                        categories.add(mention.stage)
+    if len(categories) > 1:  # a legend, or that of an earlier report
+        covid_19 = {Said.UNCERTAIN}
     return ReportReading(pneumonia=_strongest(pneumonia), covid_19=_strongest(covid_19))
 
 
@@ -82,15 +100,30 @@ def _strongest(said: set[Said]) -> Said:
     return next((one for one in ORDER if one in said), Said.NOTHING)
 
 
+def _said_bounded(sentence: str, wording: Wording) -> Iterator[tuple[Mention, Said]]:
+    """Yield what a sentence says; of one too long to understand all is uncertain."""
+    if len(sentence) <= LONGEST:
+        yield from _said(sentence, wording)
+        return
+    for start in range(0, len(sentence), LONGEST):
+        piece = sentence[start : start + LONGEST + MOST_OVERLAP]
+        for mention in (*mentions(piece), *stages(piece)):
+            yield mention, Said.UNCERTAIN
+
+
 def _said(sentence: str, wording: Wording) -> Iterator[tuple[Mention, Said]]:
     """Yield what a sentence says of each finding that it names."""
-    named = mentions(sentence)
+    named = [*mentions(sentence), *stages(sentence)]
     if not named:
         return
     before, after = wording.standing_before(sentence), wording.standing_after(sentence)
+    is_refused = is_exclusion_refused(sentence)
     for mention in named:
-        said = SAID[_effect(mention, sentence, before, after, wording)]
-        if said is Said.POSITIVE and sentence.endswith("?"):
+        effect = _effect(mention, sentence, before, after, wording)
+        said = SAID[effect]
+        if mention.stage is not None:
+            said = mention.stage if effect is None else Said.UNCERTAIN
+        elif is_refused or (said is not Said.NOTHING and sentence.endswith("?")):
             said = Said.UNCERTAIN
         if not mention.is_of_covid or said is Said.POSITIVE:
             yield mention, said
@@ -104,49 +137,72 @@ def _effect(
     wording: Wording,
 ) -> Effect | None:
     """Decide what phrases make of a finding: the nearest one before it, and the one behind it."""
-    reaching = [one for one in before if _reaches(one, mention, sentence, wording)]
-    effects = {_of_two(reaching, sentence)} if reaching else set()
-    behind = [one for one in after if _reaches_back(one, mention, sentence, wording)]
-    effects |= {one.effect for one in behind[:1]}
+    reaching = [one for one in before if _reaches(one, mention, sentence, wording)][-2:]
+    effects = {_of_two(reaching, mention, sentence, wording)} if reaching else set()
+    behind = next((one for one in after if _reaches_back(one, mention, sentence, wording)), None)
+    if behind is not None:
+        effects.add(_of_behind(behind, mention, sentence, wording))
     return next((one for one in Effect if one in effects), None)
 
 
-def _of_two(reaching: list[Phrase], sentence: str) -> Effect:
+def _of_two(reaching: list[Phrase], mention: Mention, sentence: str, wording: Wording) -> Effect:
     """Give the effect of the nearest phrase; one that denies the doubt itself denies."""
     *further, nearest = reaching
+    phrase = nearest
     if nearest.effect is Effect.UNCERTAIN and further:
         gap = sentence[further[-1].end : nearest.start]
         if further[-1].effect is Effect.NEGATED and _words(gap) <= 1 and "," not in gap:
-            return Effect.NEGATED
-    return nearest.effect
+            phrase = replace(further[-1], end=nearest.end)
+    gap = sentence[phrase.end : mention.start]
+    is_near = UNSURE_STOP not in gap and _words(gap) <= REACH[phrase.effect]
+    if phrase.effect is Effect.NEGATED:
+        is_near = is_sure_before(phrase, mention.start, mention.end, sentence, wording)
+    return phrase.effect if is_near else Effect.UNCERTAIN
+
+
+def _of_behind(phrase: Phrase, mention: Mention, sentence: str, wording: Wording) -> Effect:
+    gap = sentence[mention.end : phrase.start]
+    is_sure = UNSURE_STOP not in gap and (
+        phrase.effect is not Effect.NEGATED or is_sure_after(phrase, mention.end, sentence, wording)
+    )
+    return phrase.effect if is_sure else Effect.UNCERTAIN
 
 
 def _reaches(phrase: Phrase, mention: Mention, sentence: str, wording: Wording) -> bool:
-    if phrase.end > mention.start:
+    if not 0 <= mention.start - phrase.end <= MOST_AWAY:
         return False
     gap = sentence[phrase.end : mention.start]
-    if wording.end.search(gap) or _words(gap) > REACH[phrase.effect]:
+    denies = phrase.effect is Effect.NEGATED
+    if wording.end.search(gap) or _words(gap) > (FAR if denies else REACH[phrase.effect]):
         return False
     if "," not in gap:
         return True
     if phrase.effect in {Effect.ASKED, Effect.HISTORY}:
         return False
-    return wording.alternative.search(sentence, phrase.end) is not None or _is_list(
-        sentence[phrase.end :], gap
+    return _may_be_list(gap, sentence[mention.end :], wording)
+
+
+def _may_be_list(gap: str, rest: str, wording: Wording) -> bool:
+    """Say whether a finding may belong to the list that a phrase begins."""
+    first, *_, last = gap.split(",")
+    following = re.split(r"[,.]", rest)[0]
+    return (
+        gap.count(",") > 1
+        or wording.alternative.search(gap) is not None
+        or wording.alternative.search(" ".join(following.split()[:3])) is not None
+        or (_words(first) <= LIST_ITEM and _words(last) + 1 + _words(following) <= LIST_ITEM)
     )
 
 
-def _is_list(rest: str, gap: str) -> bool:
-    """Say whether every item from a phrase to the one with the finding is short."""
-    items = rest.split(",")[: gap.count(",") + 1]
-    return all(_words(item) <= LIST_ITEM for item in items)
-
-
 def _reaches_back(phrase: Phrase, mention: Mention, sentence: str, wording: Wording) -> bool:
-    if phrase.start < mention.end:
+    if not 0 <= phrase.start - mention.end <= MOST_AWAY:
         return False
     gap = sentence[mention.end : phrase.start]
-    if wording.end.search(gap) or WITH.search(gap) or _words(gap) > REACH_BACK:
+    if wording.end.search(gap):
+        return False
+    if phrase.effect is Effect.NEGATED:
+        return "," not in gap or gap.count(",") > 1 or _words(gap.rpartition(",")[2]) <= 1
+    if WITH.search(gap) or _words(gap) > REACH_BACK:
         return False
     return "," not in gap or (phrase.effect is Effect.UNCERTAIN and gap.strip() == ",")
 

@@ -85,9 +85,11 @@ class Wording:
 def _longest(sentence: str, patterns: Mapping[Effect, re.Pattern[str]]) -> list[Phrase]:
     """Find phrases; of those that overlap the longest."""
     found = sorted(_all(sentence, patterns), key=lambda one: (one.start - one.end, one.start))
+    taken = bytearray(len(sentence))
     kept: list[Phrase] = []
     for one in found:
-        if all(one.end <= other.start or other.end <= one.start for other in kept):
+        if not any(taken[one.start : one.end]):
+            taken[one.start : one.end] = b"\1" * (one.end - one.start)
             kept.append(one)
     return sorted((one for one in kept if one.effect is not Effect.NONE), key=lambda it: it.start)
 

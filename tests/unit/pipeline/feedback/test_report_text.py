@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.feedback.diagnosis import Diagnosis
 from pipeline.feedback.report_text.answers import ReportReading, Said
 from pipeline.feedback.report_text.read import read_report
+from tests.support.samples.reports.hard_sentences import HARD
 from tests.support.samples.reports.sentences import ENGLISH, FRENCH, GERMAN, samples
 
 LEAST = 40  #: sentences of a language
@@ -25,6 +29,51 @@ def test_every_sentence_is_read_as_it_is_meant(text: str) -> None:
 
     assert wrong == []
     assert len(sentences) >= LEAST
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_no_sentence_is_read_as_its_opposite(kind: str) -> None:
+    """What is not surely understood is uncertain, or nothing."""
+    opposite = [
+        (words, read, meant)
+        for words, *answers in samples(HARD[kind])
+        for read, meant in zip(_read(words), answers, strict=True)
+        if read not in {meant, Said.UNCERTAIN, Said.NOTHING}
+    ]
+
+    assert opposite == []
+
+
+def _read(words: str) -> tuple[Said, Said]:
+    reading = read_report(words)
+    return reading.pneumonia, reading.covid_19
+
+
+def _calls(text: str) -> int:
+    """Count the calls that it takes to read a text."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        read_report(text)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("words", ["no pneumonia ", "no pneumonia, " * 25 + ". ", "pneumonia or "])
+def test_a_text_twice_as_long_is_read_in_twice_the_steps(words: str) -> None:
+    few = 4_000 // len(words)
+
+    assert _calls(words * few * 2) < 2.2 * _calls(words * few)
+
+
+def test_of_a_sentence_without_end_all_is_uncertain() -> None:
+    assert read_report("no pneumonia " * 15_000).pneumonia is Said.UNCERTAIN
 
 
 @pytest.mark.parametrize("words", ["Pneumonie.", "PNEUMONIE", "Pneumonia", "Pneumopathie"])
