@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from dicom_node.errors import NodeError
@@ -20,6 +21,11 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 CONTROLS = frozenset(map(chr, (*range(0x20), 0x7F)))  #: left out: they end frames and segments
 NAME = re.compile(r"[A-Z][A-Z0-9]{2}")  #: of a segment (2.5.2)
 HEXADECIMAL = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")  #: escape of bytes (2.7.5)
+ESCAPED = (
+    r"[EFHNRST]|X(?:[0-9A-Fa-f]{2})+|Z\w{0,16}|[CM][0-9A-Fa-f]{4,6}|"
+    r"\.(?:br|fi|nf|ce|(?:sp|in|ti|sk) ?[+-]?[0-9]*)"
+)
+"""Escapes by their text: separators, bytes, character sets, commands of formatted text (2.7)."""
 BREAKS = (".br", ".sp", ".ce")  #: commands of formatted text that begin a line (2.7.6)
 
 ESCAPES: Mapping[str, str] = MappingProxyType(
@@ -95,19 +101,31 @@ class Segment:
         lines = (one.replace(self._separators[1], " ") for one in self._raw(number))
         return "\n".join(unescaped(line, self._separators) for line in lines)
 
+    def is_well_escaped(self, number: int) -> bool:
+        """Say whether every sign of escape in a field is of an escape."""
+        raw = self._fields[number] if number < len(self._fields) else ""
+        return self._separators[3] not in _escape(self._separators[3]).sub("", raw)
+
+    def is_empty(self, number: int) -> bool:
+        """Say whether a field has no character at all, or stands for none (2.5.3)."""
+        return number >= len(self._fields) or self._fields[number] in {"", '""'}
+
     def _raw(self, number: int) -> list[str]:
         field = self._fields[number] if number < len(self._fields) else ""
         return field.split(self._separators[2])
 
 
 def unescaped(text: str, separators: str) -> str:
-    """Read the text of a component; escapes that are not known are left out."""
-    escape = separators[3]
+    """Read the text of a component; a sign of escape that begins none stands for itself."""
     meanings = dict(zip("FSRET", separators, strict=True))
-    parts = text.split(escape)
-    return "".join(
-        _meaning(part, meanings) if number % 2 else part for number, part in enumerate(parts)
-    )
+    return _escape(separators[3]).sub(lambda one: _meaning(one[1], meanings), text)
+
+
+@lru_cache(maxsize=8)
+def _escape(sign: str) -> re.Pattern[str]:
+    """Compile the escapes of 2.7: they lie between two signs."""
+    quoted = re.escape(sign)
+    return re.compile(rf"{quoted}({ESCAPED}){quoted}")
 
 
 def _meaning(escaped_text: str, meanings: Mapping[str, str]) -> str:
@@ -131,7 +149,8 @@ def _characters(content: bytes) -> str:
 def read_segments(text: str) -> Sequence[Segment]:
     """Read the segments of a message, separators as its header says.
 
-    A line that begins with no name of a segment goes on with the text of the one before it.
+    A line that does not begin with the name of a segment and a separator goes on with the text of
+    the one before it.
 
     Raises
     ------
@@ -145,7 +164,7 @@ def read_segments(text: str) -> Sequence[Segment]:
         raise NodeError("expected an HL7 message that begins with MSH and its separators")
     whole: list[str] = []
     for line in lines:
-        if not whole or (NAME.match(line) and line[3:4] in {"", separators[0]}):
+        if not whole or (NAME.match(line) and line[3:4] == separators[0]):
             whole.append(line)
         else:
             whole[-1] += f"\n{line}"

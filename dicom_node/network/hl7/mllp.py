@@ -14,6 +14,7 @@ from dicom_node.errors import NodeError
 from dicom_node.network.tls_failure import tls_cause
 
 START, END = b"\x0b", b"\x1c\r"
+BEGIN = START + b"MSH"
 CHUNK_BYTES = 1 << 14
 MOST_ANSWER_BYTES = 1 << 18  #: of an acknowledgement
 CONNECT_SECONDS = 10.0  #: longest wait for a connection
@@ -50,8 +51,8 @@ class FrameReader:
         """Whether bytes have come that are of no message read so far."""
         return bool(self._held)
 
-    def read(self, seconds: float) -> bytes:
-        """Read one message; empty once the peer has ended the connection between two.
+    def read(self, seconds: float) -> bytes | None:
+        """Read one message; None once the peer has ended the connection between two.
 
         What comes between frames is left out.
 
@@ -76,10 +77,11 @@ class FrameReader:
             if not chunk and START in self._held:
                 raise ValueError("expected the end of a message, got that of the connection")
             if not chunk:
-                return b""
+                return None
             self._held += chunk
         frame, self._held = bytes(self._held[:end]), self._held[end + len(END) :]
-        return frame.rpartition(START)[2]
+        begin = frame.rfind(BEGIN)  # not the last START: text may hold that byte
+        return frame[begin + 1 :] if begin >= 0 else frame[frame.find(START) + 1 :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ class MllpConnection:
             self._connection.settimeout(self._peer.seconds)
             self._connection.sendall(framed(message))
             deadline = time.monotonic() + self._peer.seconds
-            while is_late(answer := self._reader.read(deadline - time.monotonic())):
+            while is_late(answer := self._reader.read(deadline - time.monotonic()) or b""):
                 pass
         except TimeoutError as fault:
             raise NotAnswered(f"{self._name} answers too slowly") from fault

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dicom_node.errors import NodeError
@@ -25,9 +25,12 @@ MOST_IDS = 8  #: numbers of one patient, or of one order
 MOST_REPORTS = 50  #: of one message
 PRODUCTION = "P"  #: MSH-11, table 0103
 KEPT_STATUS = frozenset({"F", "C", "X"})  #: OBR-25, table 0123: final, corrected, canceled
-CANCELED = "X"
+CANCELED, CORRECTED = "X", "C"
 TEXT_STATUS = frozenset({"", "F", "C"})  #: OBX-11, table 0085, of rows that are read
 KNOWN_STATUS = frozenset("CDFIONPRSUWX") | {""}  #: all of table 0085
+EMPTY_OF_TEXT = (6, 7, 9, 10)  #: of OBX: units, range, probability, nature
+AFTER_STATUS = range(12, 18)  #: of OBX, where a status stands that separators have moved
+FLAG = re.compile(r"[A-Z<>]{0,3}")  #: OBX-8, table 0078
 TEXT_TYPES = frozenset({"TX", "FT", "ST", "CWE", "CE"})  #: OBX-2, of rows that are read
 STUDY_UIDS = frozenset({"110180", "113014"})  #: DCM, in OBX-3; the second as in IHE RAD-28
 UID_CODES = STUDY_UIDS | {"112002", "110181"}  #: rows that name an object: no text
@@ -91,31 +94,36 @@ class SignedReport:
     text: str = field(repr=False)
 
 
-def read_envelope(message: bytes) -> tuple[Envelope, Sequence[Segment]]:
-    """Read the segments of a message, and who sends it.
+def read_envelope(message: bytes) -> Envelope:
+    """Read who sends a message from its header; empty where it has none."""
+    line = re.split(rb"[\r\n]", message, maxsplit=1)[0].decode("latin-1")
+    try:
+        header = read_segments(line)[0]
+    except NodeError:
+        return Envelope()
+    return Envelope(
+        sender=(header.component(3), header.component(4)),
+        receiver=(header.component(5), header.component(6)),
+        control_id=_plain(header.component(10))[:MAX_CONTROL_ID],
+        version=header.component(12) or "2.5.1",
+        accepts=header.component(15).upper(),
+    )
+
+
+def read_message(message: bytes) -> Sequence[Segment]:
+    """Read the segments of a message.
 
     Raises
     ------
     MessageRefused
-        If it is no HL7 message.
+        If it is no HL7 message, or of a character set that is not known.
     """
     try:
-        segments = read_segments(decoded(message))
+        return read_segments(decoded(message))
     except MessageRefused:
         raise
     except NodeError as wrong:
-        raise rejection(str(wrong), ErrorCode.APPLICATION_INTERNAL_ERROR) from wrong
-    header = segments[0]
-    return (
-        Envelope(
-            sender=(header.component(3), header.component(4)),
-            receiver=(header.component(5), header.component(6)),
-            control_id=_plain(header.component(10))[:MAX_CONTROL_ID],
-            version=header.component(12) or "2.5.1",
-            accepts=header.component(15).upper(),
-        ),
-        segments,
-    )
+        raise fault(str(wrong), ErrorCode.REQUIRED_FIELD_MISSING) from wrong
 
 
 def read_reports(segments: Sequence[Segment]) -> list[SignedReport]:
@@ -127,7 +135,9 @@ def read_reports(segments: Sequence[Segment]) -> list[SignedReport]:
         If the message is of another kind, or a report lacks what it needs.
     """
     _check_header(segments[0])
-    patient = next((one for one in segments if one.name == "PID"), None)
+    patients = [one for one in segments if one.name == "PID"]
+    if len(patients) > 1:
+        raise fault("PID: expected one patient, got more", ErrorCode.DATA_TYPE_ERROR)
     groups = list(_groups(segments))
     if not groups:
         raise fault("OBR: expected a report, got none", ErrorCode.REQUIRED_FIELD_MISSING)
@@ -136,9 +146,16 @@ def read_reports(segments: Sequence[Segment]) -> list[SignedReport]:
             f"OBR: expected at most {MOST_REPORTS} reports in a message, got more",
             ErrorCode.DATA_TYPE_ERROR,
         )
-    studies = _named_studies(segments)
     kept = [group for group in groups if group[0].component(25).upper() in KEPT_STATUS]
-    reports = [_report(group, patient, studies, segments) for group in kept]
+    whole = segments if len(groups) == 1 else None
+    patient = patients[0] if patients else None
+    all_reports = [_report(group, patient, whole or group[1], segments[0]) for group in kept]
+    reports = _by_order(all_reports)
+    if sum(len(one.text) for one in reports) > MAX_TEXT:
+        raise fault(
+            f"OBX-5: expected texts of at most {MAX_TEXT} characters, got longer ones",
+            ErrorCode.DATA_TYPE_ERROR,
+        )
     with_text = [one for one in reports if one.text.strip() or one.status == CANCELED]
     if kept and not with_text:
         raise fault(
@@ -177,24 +194,42 @@ def _groups(segments: Sequence[Segment]) -> Iterator[tuple[Segment, list[Segment
         yield current
 
 
-def _named_studies(segments: Sequence[Segment]) -> tuple[str, ...]:
-    """List the Study Instance UIDs that a message names outside of its observations."""
-    named = [one.component(1) for one in segments if one.name == "ZDS"]
-    named += [one.component(3) for one in segments if one.name == "IPC"]
-    return _uids(named)
+def _by_order(reports: Sequence[SignedReport]) -> list[SignedReport]:
+    """Join the reports of one order, such as of the chest and the abdomen in one examination."""
+    by_order: dict[str, list[SignedReport]] = {}
+    for one in reports:
+        by_order.setdefault(one.order, []).append(one)
+    return [_joined(several) for several in by_order.values()]
+
+
+def _joined(several: Sequence[SignedReport]) -> SignedReport:
+    said = [one for one in several if one.status != CANCELED] or several
+    times = [one.at for one in said if one.at is not None]
+    return replace(
+        said[0],
+        status=CORRECTED if any(one.status == CORRECTED for one in said) else said[0].status,
+        study_instance_uids=tuple(
+            dict.fromkeys(uid for one in said for uid in one.study_instance_uids)
+        )[:MOST_IDS],
+        at=max(times, default=None),
+        text="\n".join(one.text for one in said),
+    )
 
 
 def _report(
     group: tuple[Segment, list[Segment], Segment | None],
     patient: Segment | None,
-    studies: tuple[str, ...],
-    segments: Sequence[Segment],
+    around: Sequence[Segment],
+    header: Segment,
 ) -> SignedReport:
+    """Read one report; `around` is where other segments may name its study."""
     request, below, common = group
     rows = [one for one in below if one.name == "OBX"]
     in_rows = _uids(one.component(5) for one in rows if one.component(3) in STUDY_UIDS)
-    uids = in_rows or studies
-    numbers = _numbers(request, common, segments)
+    named = [one.component(1) for one in around if one.name == "ZDS"]
+    named += [one.component(3) for one in around if one.name == "IPC"]
+    uids = in_rows or _uids(named)
+    numbers = _numbers(request, common, around)
     if not uids and not numbers:
         raise fault(
             "ZDS-1, OBR-3, OBR-18: expected a study or a number of its order, got none",
@@ -207,17 +242,17 @@ def _report(
         numbers=() if uids else numbers,
         patient_ids=_patient_ids(patient),
         birth_date=_birth_date(patient),
-        at=_time(request.component(22)) or _time(segments[0].component(7)),
+        at=_time(request.component(22)) or _time(header.component(7)),
         text=_text(rows),
     )
 
 
 def _numbers(
-    request: Segment, common: Segment | None, segments: Sequence[Segment]
+    request: Segment, common: Segment | None, around: Sequence[Segment]
 ) -> tuple[str, ...]:
     """List the numbers of an order, the filler's first: one of them is the accession number."""
     named = [request.component(3), request.component(18)]
-    named += [one.component(1) for one in segments if one.name == "IPC"]
+    named += [one.component(1) for one in around if one.name == "IPC"]
     if common is not None:
         named.append(common.component(3))
     named.append(request.component(2))
@@ -249,31 +284,48 @@ def _text(rows: Sequence[Segment]) -> str:
     Raises
     ------
     MessageRefused
-        If a row has no status that there is, as where text holds separators, or it is too long.
+        If text holds separators that are not escaped.
     """
     lines: list[str] = []
     last = ""
     for row in rows:
         if row.component(2).upper() not in TEXT_TYPES or row.component(3) in UID_CODES:
             continue
-        if row.component(11).upper() not in KNOWN_STATUS:
-            raise fault(
-                "OBX-11: expected a status of table 0085, got another: is a separator in the text"
-                " not escaped?",
-                ErrorCode.TABLE_VALUE_NOT_FOUND,
-            )
+        _check_row(row)
         if row.component(11).upper() in TEXT_STATUS:
             heading = _heading(row.component(3))
             lines += [f"{heading}:"] if heading and heading != last else []
             last = heading or last
             lines.append(row.text(5))
-    text = "\n".join(lines)
-    if len(text) > MAX_TEXT:
+    return "\n".join(lines)
+
+
+def _check_row(row: Segment) -> None:
+    """Refuse a row whose text a separator may have cut that was not escaped."""
+    if row.component(11).upper() not in KNOWN_STATUS:
         raise fault(
-            f"OBX-5: expected a text of at most {MAX_TEXT} characters, got a longer one",
+            "OBX-11: expected a status of table 0085, got another: is a separator in the text"
+            " not escaped?",
+            ErrorCode.TABLE_VALUE_NOT_FOUND,
+        )
+    is_moved = row.is_empty(11) and any(
+        row.component(number).upper() in TEXT_STATUS - {""} for number in AFTER_STATUS
+    )
+    if (
+        is_moved
+        or not all(row.is_empty(number) for number in EMPTY_OF_TEXT)
+        or not FLAG.fullmatch(row.component(8))
+    ):
+        raise fault(
+            "OBX-6 to OBX-10: expected none of a text, got some: is a separator in the text not"
+            " escaped?",
             ErrorCode.DATA_TYPE_ERROR,
         )
-    return text
+    if not row.is_well_escaped(5):
+        raise fault(
+            "OBX-5: expected escapes of HL7 2.7, got another: is the sign in the text not escaped?",
+            ErrorCode.DATA_TYPE_ERROR,
+        )
 
 
 def _heading(identifier: str) -> str:

@@ -23,6 +23,13 @@ MESSAGE_SECONDS = 30.0  #: for a whole message to come, from its first byte; and
 IDLE_SECONDS = 3600.0  #: without a message; engines keep connections
 SEND_SECONDS = 10.0  #: for an acknowledgement to leave
 AGAIN_SECONDS = 1.0  #: until a connection is admitted again, where there were no descriptors left
+KEEPALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 60),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 15),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 4),
+)
+"""A peer that is silently gone frees its place after two minutes; seconds, and probes."""
 WHAT = "HL7 connection"
 
 Answer = Callable[[bytes, str], bytes]
@@ -109,7 +116,8 @@ class ReportReceiver:
             waiting = dict(self._open)
         for connection in waiting.values():
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
+                # of the socket itself: that of TLS would answer without TLS from now on
+                socket.socket.shutdown(connection, socket.SHUT_RD)
         for thread in (self._thread, *waiting):
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -132,6 +140,8 @@ class ReportReceiver:
             )
             connection.close()
             return
+        for option, value in KEEPALIVE:
+            connection.setsockopt(*option, value)
         thread = threading.Thread(
             target=self._serve, args=(connection, address), name="report sender", daemon=True
         )
@@ -180,9 +190,12 @@ class ReportReceiver:
         if self._tls is None:
             return connection
         connection.settimeout(self._patience.message)
-        secured = self._tls.wrap_socket(connection, server_side=True)
         with self._lock:
+            secured = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
             self._open[own] = secured
+        secured.do_handshake()
         return secured
 
     def _answer_all(self, connection: socket.socket, address: str) -> None:
@@ -190,7 +203,7 @@ class ReportReceiver:
         reader = FrameReader(connection, MOST_BYTES)
         while not self._stopping.is_set() and self._has_come(connection, reader):
             message = reader.read(self._patience.message)
-            if not message:
+            if message is None:
                 return
             answer = self._answer(message, address)
             connection.settimeout(SEND_SECONDS)

@@ -14,6 +14,7 @@ from dicom_node.reception.reports.oru_reader import (
     Envelope,
     SignedReport,
     read_envelope,
+    read_message,
     read_reports,
 )
 from dicom_node.reception.reports.refused import ErrorCode, MessageRefused, rejection
@@ -47,11 +48,10 @@ class ReportKeeper:
 
         It accepts only what is in the database, and what is not to be kept.
         """
-        envelope, refused = Envelope(), None
+        envelope, refused = read_envelope(message), None
         now = self._resources.clock()
         try:
-            envelope, segments = read_envelope(message)
-            reports = read_reports(segments)
+            reports = read_reports(read_message(message))
             self._keep(envelope, reports, now)
         except MessageRefused as why:
             refused = why

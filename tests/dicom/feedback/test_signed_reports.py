@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,8 +64,9 @@ def listening(
         receiver.stop(time.monotonic() + WAIT_SECONDS)
 
 
-def codes(answer: bytes) -> tuple[str, str]:
+def codes(answer: bytes | None) -> tuple[str, str]:
     """Acknowledgement code, and control ID."""
+    assert answer is not None
     row = read_segments(answer.decode("latin-1"))[1]
     return row.component(1), row.component(2)
 
@@ -223,6 +225,56 @@ def test_reports_come_by_tls(resources: Resources, tmp_path: Path) -> None:
             answer = connection.exchange(oru("No pneumonia.", study=STUDY).encode())
 
     assert codes(answer) == ("AA", "MSG1")
+
+
+def test_what_cannot_be_read_is_never_to_come_again(resources: Resources) -> None:
+    """An engine repeats what is answered AR: everything behind it would wait."""
+    unknown_set = oru("x", study=STUDY, character_set="KLINGON")
+
+    with listening(resources) as (address, _), socket.create_connection(address) as peer:
+        reader = FrameReader(peer, MOST_BYTES)
+        answers = []
+        for message in (b"", b"hello", unknown_set.encode()):
+            peer.sendall(framed(message))
+            answers.append(codes(reader.read(WAIT_SECONDS)))
+
+    assert answers == [("AE", ""), ("AE", ""), ("AE", "MSG1")]
+
+
+def test_a_vertical_tab_cuts_no_message(resources: Resources) -> None:
+    with listening(resources) as (address, refused):
+        assert send(address, oru("No \x0bpneumonia.", study=STUDY)) == [("AA", "MSG1")]
+
+    assert (kept(resources), refused) == ([("MSG1", "negative")], [])
+
+
+def test_what_is_being_kept_while_the_node_stops_is_answered_by_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ours, theirs = (credentials(tmp_path / "tls", authority, name) for name in ("node", "ris"))
+    has_come, may_answer = threading.Event(), threading.Event()
+    answers = list[bytes]()
+
+    def answer(message: bytes, _address: str) -> bytes:
+        has_come.set()
+        may_answer.wait(WAIT_SECONDS)
+        return b"kept " + message
+
+    def exchange() -> None:
+        host, port = address
+        peer = MllpPeer(host=host, port=port, seconds=WAIT_SECONDS, tls=client_context(theirs))
+        with MllpConnection(peer) as connection:
+            answers.append(connection.exchange(b"MSH"))
+
+    receiver = ReportReceiver((), answer, lambda _: None)
+    address = receiver.listen(("127.0.0.1", 0), tls=server_context(ours, verify_peers=True))
+    sender = threading.Thread(target=exchange)
+    sender.start()
+    assert has_come.wait(WAIT_SECONDS)
+    receiver.stop(time.monotonic())
+    may_answer.set()
+    sender.join(WAIT_SECONDS)
+
+    assert answers == [b"kept MSH"]
 
 
 @pytest.mark.database

@@ -52,7 +52,7 @@ class _Session(socketserver.BaseRequestHandler):
             connection = self.server.tls.wrap_socket(connection, server_side=True)
         with connection:
             reader = FrameReader(connection, 1 << 20)
-            while message := reader.read(10).decode():
+            while message := (reader.read(10) or b"").decode():
                 self.server.messages.append(message)
                 connection.sendall(self.server.acknowledge(message))
 

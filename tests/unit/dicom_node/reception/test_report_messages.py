@@ -16,6 +16,7 @@ from dicom_node.reception.reports.oru_reader import (
     Envelope,
     SignedReport,
     read_envelope,
+    read_message,
     read_reports,
 )
 from dicom_node.reception.reports.refused import ErrorCode, MessageRefused, fault, rejection
@@ -25,7 +26,7 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def reports(message: str, codec: str = "utf-8") -> list[SignedReport]:
-    return read_reports(read_envelope(message.encode(codec))[1])
+    return read_reports(read_message(message.encode(codec)))
 
 
 def test_a_final_report_is_read_with_all_that_finds_its_study() -> None:
@@ -80,10 +81,31 @@ def test_each_order_of_a_message_is_a_report_of_its_own() -> None:
     assert "COVID" not in first.text
 
 
+def test_each_order_has_the_study_that_is_named_with_it() -> None:
+    second = ["OBR|2||A2||||||||||||||||||||||F", "OBX|1|TX|||COVID-19.||||||F", "ZDS|1.2.4"]
+    first, other = reports(oru("No pneumonia.", study="1.2.3", accession="A1", more=second))
+
+    assert (first.study_instance_uids, other.study_instance_uids) == (("1.2.3",), ("1.2.4",))
+
+
+def test_reports_of_one_order_are_one() -> None:
+    second = ["OBR|2||A1||||||||||||||||||||||F", "OBX|1|TX|||Liver normal.||||||F"]
+    (report,) = reports(oru("No pneumonia.", accession="A1", more=second))
+
+    assert report.text == "Findings:\nNo pneumonia.\nLiver normal."
+    assert report.study_instance_uids == (STUDY,)
+
+
+def test_who_sends_is_known_of_a_message_that_cannot_be_read() -> None:
+    message = oru("x", character_set="KLINGON").encode()
+
+    assert read_envelope(message).control_id == "MSG1"
+
+
 @pytest.mark.parametrize(
     ("message", "code", "is_rejected"),
     [
-        ("hello", ErrorCode.APPLICATION_INTERNAL_ERROR, True),
+        ("hello", ErrorCode.REQUIRED_FIELD_MISSING, False),
         (oru("x", kind="ADT^A01"), ErrorCode.UNSUPPORTED_MESSAGE_TYPE, True),
         (oru("x", kind="ORU^R30"), ErrorCode.UNSUPPORTED_EVENT_CODE, True),
         (oru("x").replace("|P|2.5.1", "|T|2.5.1"), ErrorCode.UNSUPPORTED_PROCESSING_ID, True),
@@ -92,6 +114,15 @@ def test_each_order_of_a_message_is_a_report_of_its_own() -> None:
         (oru(), ErrorCode.REQUIRED_FIELD_MISSING, False),
         (oru("x", study=""), ErrorCode.REQUIRED_FIELD_MISSING, False),
         (oru("a|b|c|d|e|f|g|h"), ErrorCode.TABLE_VALUE_NOT_FOUND, False),
+        (oru("left | right"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left || right"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left ||| COVID-19"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left |||| COVID-19"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left ||||| COVID-19"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left|"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left\\right COVID-19"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("left\\right\\ COVID-19"), ErrorCode.DATA_TYPE_ERROR, False),
+        (oru("x", more=["PID|2||PAT2"]), ErrorCode.DATA_TYPE_ERROR, False),
         (oru("x" * MAX_TEXT), ErrorCode.DATA_TYPE_ERROR, False),
         (oru("x", character_set="KLINGON"), ErrorCode.TABLE_VALUE_NOT_FOUND, False),
         (oru("x").split("OBR")[0], ErrorCode.REQUIRED_FIELD_MISSING, False),
@@ -181,6 +212,5 @@ LINES = st.sampled_from(
 )
 def test_whatever_comes_is_read_or_refused(message: bytes) -> None:
     with suppress(MessageRefused):
-        envelope, segments = read_envelope(message)
-        assert envelope.control_id.isprintable()
-        assert isinstance(read_reports(segments), list)
+        assert read_envelope(message).control_id.isprintable()
+        assert isinstance(read_reports(read_message(message)), list)

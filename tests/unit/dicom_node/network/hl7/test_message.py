@@ -54,8 +54,22 @@ def test_separators_of_others_are_those_of_their_header() -> None:
     assert [patient.component(2, part) for part in (1, 2)] == ["x*y", "z"]
 
 
-def test_escapes_that_are_not_known_are_left_out() -> None:
+def test_escapes_without_a_meaning_in_text_are_left_out() -> None:
     assert unescaped("a\\Z1\\b\\H\\c", "|^~\\&") == "abc"
+
+
+@pytest.mark.parametrize("words", ["left\\right COVID-19", "a\\b", "\\", "\\no end\\", "\\X0\\"])
+def test_a_sign_of_escape_that_begins_none_is_kept_and_told(words: str) -> None:
+    row = read_segments(f"MSH|^~\\&|A\rOBX|{words}|{words}\\T\\")[1]
+
+    assert (row.text(1), row.text(2)) == (words, f"{words}&")
+    assert not row.is_well_escaped(1)
+
+
+def test_a_line_of_three_capitals_is_text() -> None:
+    row = read_segments("MSH|^~\\&|A\rOBX|1|No infiltrate.\nRUL\nCOVID-19.")[1]
+
+    assert row.text(2) == "No infiltrate.\nRUL\nCOVID-19."
 
 
 @pytest.mark.parametrize(
