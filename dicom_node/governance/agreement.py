@@ -1,6 +1,7 @@
 """Agreement of results with signed reports, of each scanner and month; and where they disagree.
 
-A report is about a study: it is compared once, with the series of it that says the most. Where a
+Reports are about a study: it is compared once, its latest report with the series of it that says
+the most; reports that contradict each other are unclear. Where a
 result is indeterminate, or a report uncertain, there is nothing to agree with; they are counted.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -40,7 +41,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A report, and the result of its study.
+    """The latest report of a study, and its result.
 
     Attributes
     ----------
@@ -121,18 +122,27 @@ def agreement(reported: Sequence[ReportedSeries]) -> Agreement:
 
 
 def comparisons(reported: Iterable[ReportedSeries]) -> list[Comparison]:
-    """Compare each report with one result, the earliest report first."""
-    by_report: dict[tuple[str, str], list[ReportedSeries]] = defaultdict(list)
+    """Compare the report of each study with one result, the earliest report first."""
+    by_study: dict[str, list[ReportedSeries]] = defaultdict(list)
     for one in reported:
         if not one.of_other_patient:
-            by_report[one.order_key, one.study_instance_uid].append(one)
-    chosen = [
-        max(series, key=lambda one: (RANKS[one.positive], one.score, one.series_instance_uid))
-        for series in by_report.values()
-    ]
+            by_study[one.study_instance_uid].append(one)
+    chosen = [_of_study(lines) for lines in by_study.values()]
     return [
         _comparison(one) for one in sorted(chosen, key=lambda one: (one.reported_at, one.order_key))
     ]
+
+
+def _of_study(lines: Sequence[ReportedSeries]) -> ReportedSeries:
+    """Choose the latest report of a study, and its series that says the most."""
+    order_key = max(lines, key=lambda one: (one.reported_at, one.order_key)).order_key
+    chosen = max(
+        (one for one in lines if one.order_key == order_key),
+        key=lambda one: (RANKS[one.positive], one.score, one.series_instance_uid),
+    )
+    said = {one.diagnosis for one in lines}
+    is_contradicted = {Diagnosis.POSITIVE, Diagnosis.NEGATIVE} <= said
+    return replace(chosen, diagnosis=str(Diagnosis.UNCLEAR)) if is_contradicted else chosen
 
 
 def _comparison(one: ReportedSeries) -> Comparison:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, or_, select, update
+from sqlalchemy import Row, Select, delete, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from storage.database.report_tables import SignedReportRow
+from storage.database.report_tables import SignedReportRow, SignedReportSubject
 from storage.database.schema import DigestKey, Feedback, Series
 from storage.files.identity_key import IdentityKey
 
 ONLY = 1  #: key of the only row
 BATCH = 2_000  #: rows that are read and written at a time
 Attribute = InstrumentedAttribute[Any]
-Table = type[Series | Feedback | SignedReportRow]
+Table = type[Series | Feedback]
 
 DIGESTS: Mapping[Table, tuple[Attribute, ...]] = {
     Series: (
@@ -29,12 +29,10 @@ DIGESTS: Mapping[Table, tuple[Attribute, ...]] = {
         Series.accession_key,
     ),
     Feedback: (Feedback.patient_digest, Feedback.birth_digest),
-    SignedReportRow: (SignedReportRow.patient_digests, SignedReportRow.birth_digest),
 }
 KEYS: Mapping[Table, Attribute] = {
     Series: Series.series_instance_uid,
     Feedback: Feedback.id,
-    SignedReportRow: SignedReportRow.id,
 }
 
 
@@ -45,13 +43,14 @@ def key_fingerprint(session: Session) -> str:
 
 def has_identity_digests(session: Session) -> bool:
     """Tell whether there is any digest that the loss of the key would make useless."""
-    found = (exists().where(column != "") for columns in DIGESTS.values() for column in columns)
-    return bool(session.scalar(select(or_(*found))))
+    found = [exists().where(column != "") for columns in DIGESTS.values() for column in columns]
+    return bool(session.scalar(select(or_(*found, exists(select(SignedReportRow.id))))))
 
 
 def count_identity_digests(session: Session) -> int:
     """Count the rows that have a digest."""
-    return sum(
+    reports = session.scalar(select(func.count()).select_from(SignedReportRow)) or 0
+    return reports + sum(
         session.scalar(
             select(func.count())
             .select_from(table)
@@ -77,7 +76,12 @@ def key_identity_digests(session: Session, key: IdentityKey) -> int:
 
 
 def forget_identity_digests(session: Session) -> None:
-    """Empty all digests: of no row is known any more which others are of the same patient."""
+    """Empty all digests: of no row is known any more which others are of the same patient.
+
+    Signed reports go as a whole: they are found by digests.
+    """
+    session.execute(delete(SignedReportSubject))
+    session.execute(delete(SignedReportRow))
     for table, columns in DIGESTS.items():
         session.execute(update(table).values(dict.fromkeys((one.key for one in columns), "")))
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, select, true
+from sqlalchemy import ColumnElement, delete, exists, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.database.batches import batched
@@ -19,6 +19,9 @@ from storage.database.report_tables import SignedReportRow, SignedReportSubject
 from storage.database.schema import Result, Series
 
 FOUND_BY: tuple[InstrumentedAttribute[str], ...] = (Series.study_instance_uid, Series.accession_key)
+
+STATUS_ORDER = "FCX"  #: final, corrected, canceled: of equal times the last goes before the others
+MOST_OF_STUDY = 20  #: reports of a study that are kept, of different orders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,28 +77,57 @@ class ReportedSeries:
 
 
 def enter_report(session: Session, report: NewReport) -> bool:
-    """Enter a report in place of an earlier one of its order; False if a later one is known."""
+    """Enter a report in place of an earlier one of its order; False if a later one is known.
+
+    At equal times a cancellation goes before a correction, and that before a final report; else
+    the last one that came counts. What comes again changes nothing.
+    """
     known = session.scalar(
         select(SignedReportRow)
         .where(SignedReportRow.order_key == report.order_key)
         .with_for_update()
     )
-    if known is not None and known.reported_at > report.reported_at:
+    if known is not None and _place(known) > _place(report):
         return False
     row = known or SignedReportRow(order_key=report.order_key)
+    if row.reference != report.reference or row.reported_at != report.reported_at:
+        row.received_at = report.received_at
     row.reference, row.status = report.reference, report.status
     row.diagnosis = report.diagnosis
     row.pneumonia, row.covid_19 = report.pneumonia, report.covid_19
     row.patient_digests = " ".join(report.patient_digests)
     row.birth_digest = report.birth_digest
-    row.reported_at, row.received_at = report.reported_at, report.received_at
+    row.reported_at = report.reported_at
     session.add(row)
     session.flush()
     session.execute(delete(SignedReportSubject).where(SignedReportSubject.report_id == row.id))
     values = sorted({*report.subjects} - {""})
     session.add_all(SignedReportSubject(report_id=row.id, value=value) for value in values)
     session.flush()
+    _forget_oldest(session, values)
     return True
+
+
+def _place(report: NewReport | SignedReportRow) -> tuple[datetime, int]:
+    return report.reported_at, STATUS_ORDER.index(report.status)
+
+
+def _forget_oldest(session: Session, values: Collection[str]) -> None:
+    """Delete the oldest reports of a study that is here, beyond a number."""
+    here = {
+        value
+        for column in FOUND_BY
+        for value in session.scalars(select(column).where(column.in_(values)).distinct())
+    }
+    for value in sorted(here):
+        oldest = (
+            select(SignedReportRow.id)
+            .join(SignedReportSubject, SignedReportSubject.report_id == SignedReportRow.id)
+            .where(SignedReportSubject.value == value)
+            .order_by(SignedReportRow.received_at.desc(), SignedReportRow.id.desc())
+            .offset(MOST_OF_STUDY)
+        )
+        _delete(session, session.scalars(oldest).all())
 
 
 def reports_of_series(session: Session, series: Collection[str] | None) -> list[ReportedSeries]:
@@ -222,25 +254,25 @@ def forget_unknown(session: Session, before: datetime, most: int) -> int:
 
 
 def erase_reports(session: Session, series_instance_uid: str) -> None:
-    """Delete the reports of the study of a series, if it is the last one of it."""
+    """Delete the reports of the study of a series of which nothing else is here."""
     series = session.get(Series, series_instance_uid)
     if series is None:
         return
-    values = {getattr(series, column.key): column for column in FOUND_BY}
-    alone = [
-        value
-        for value, column in values.items()
-        if value and not _has_others(session, column, value, series_instance_uid)
-    ]
-    about = select(SignedReportSubject.report_id).where(SignedReportSubject.value.in_(alone))
-    _delete(session, session.scalars(about.distinct()).all())
-
-
-def _has_others(
-    session: Session, column: InstrumentedAttribute[str], value: str, series_instance_uid: str
-) -> bool:
-    others = exists().where(column == value, Series.series_instance_uid != series_instance_uid)
-    return bool(session.scalar(select(others)))
+    values = {getattr(series, column.key) for column in FOUND_BY} - {""}
+    about = select(SignedReportSubject.report_id).where(SignedReportSubject.value.in_(values))
+    subject = SignedReportSubject
+    has_others = or_(
+        *(
+            exists().where(
+                subject.report_id == SignedReportRow.id,
+                column == subject.value,
+                Series.series_instance_uid != series_instance_uid,
+            )
+            for column in FOUND_BY
+        )
+    )
+    alone = select(SignedReportRow.id).where(SignedReportRow.id.in_(about), ~has_others)
+    _delete(session, session.scalars(alone).all())
 
 
 def _delete(session: Session, ids: Collection[int]) -> int:

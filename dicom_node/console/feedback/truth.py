@@ -6,7 +6,7 @@ Readers are those who answer at the console, and those who have signed a report.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dicom_node.console.feedback.opacities import SCHEME
@@ -47,20 +47,25 @@ def labelled(
 ) -> list[Labelled]:
     """Give the truth of the series that a model has scored, each once.
 
-    A final diagnosis outweighs all readers. Where readers are divided, nothing is known; of
+    A final diagnosis outweighs all readers. The signed reports of a study are one reader, who
+    says nothing where they contradict each other. Where readers are divided, nothing is known; of
     several results of a series the latest that is known counts. An indeterminate result says
     nothing to agree with: of it, readers say themselves what they read.
     """
-    votes: dict[str, Counter[bool]] = defaultdict(Counter)
-    diagnosed: dict[str, bool] = {}
-    for one in answers:
-        result = results.get(one.result_key)
-        if not one.stands or result is None or result.score is None or result.model != model:
-            continue
-        if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR:
-            diagnosed[result.key] = one.reason_code == Diagnosis.POSITIVE
-        elif (is_positive := _vote(one, result)) is not None:
-            votes[result.key][is_positive] += 1
+    standing = [
+        (one, result)
+        for one in answers
+        if one.stands
+        and (result := results.get(one.result_key)) is not None
+        and result.score is not None
+        and result.model == model
+    ]
+    votes = _votes(standing)
+    diagnosed = {
+        result.key: one.reason_code == Diagnosis.POSITIVE
+        for one, result in standing
+        if is_diagnosis(one) and one.reason_code != Diagnosis.UNCLEAR
+    }
     decided = {
         key: said[True] > said[False] for key, said in votes.items() if said[True] != said[False]
     } | diagnosed
@@ -74,11 +79,28 @@ def labelled(
     return [case for _, case in latest.values()]
 
 
+def _votes(standing: Iterable[tuple[AnswerLine, AssessedResult]]) -> dict[str, Counter[bool]]:
+    """Count what readers say of each result, all signed reports as one reader."""
+    votes: dict[str, Counter[bool]] = defaultdict(Counter)
+    reported: dict[str, set[bool]] = defaultdict(set)
+    for answer, result in standing:
+        if answer.reason_scheme == REPORT:
+            reported[result.key] |= _reported(answer)
+        elif (is_positive := _vote(answer, result)) is not None:
+            votes[result.key][is_positive] += 1
+    for key, said in reported.items():
+        votes[key].update(said)
+    return votes
+
+
+def _reported(answer: AnswerLine) -> set[bool]:
+    """Say what a signed report makes of a series; empty if it is unclear."""
+    said = {Diagnosis.POSITIVE: {True}, Diagnosis.NEGATIVE: {False}}
+    return said.get(Diagnosis(answer.reason_code), set())
+
+
 def _vote(answer: AnswerLine, result: AssessedResult) -> bool | None:
-    """Say what a reader makes of a series, by a signed report or at the console."""
-    if answer.reason_scheme == REPORT:
-        said = {Diagnosis.POSITIVE: True, Diagnosis.NEGATIVE: False}
-        return said.get(Diagnosis(answer.reason_code))
+    """Say what a reader makes of a series at the console."""
     if is_of_console(answer):
         return _read_as_positive(answer.reason_code, result.positive)
     return None

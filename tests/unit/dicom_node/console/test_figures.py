@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from dicom_node.console.feedback.performance import performance
 from dicom_node.console.feedback.truth import Labelled, labelled
-from storage.results.answers import AnswerLine, AssessedResult
+from storage.results.answers import REPORT, AnswerLine, AssessedResult
 from tests.support.console.console_under_test import NOW
 
 
@@ -45,6 +45,21 @@ def result(key: str, *, positive: bool | None, model: str = "m 1") -> AssessedRe
         positive=positive,
         summary="{}",
     )
+
+
+def test_the_signed_reports_of_a_study_are_one_reader() -> None:
+    results = {key: result(key, positive=True) for key in "abc"}
+    answers = [
+        *(said("positive", "a", by=report, scheme=REPORT) for report in ("r1", "r2")),
+        said("disagree", "a"),
+        *(said("negative", "b", by=report, scheme=REPORT) for report in ("r1", "r2")),
+        *(said(words, "c", by=words, scheme=REPORT) for words in ("positive", "negative")),
+        said("agree", "c"),
+    ]
+
+    found = labelled(answers, results, model="m 1")
+
+    assert {one.series_instance_uid: one.is_positive for one in found} == {"b": False, "c": True}
 
 
 def test_labels_are_what_most_readers_said_of_results_of_the_model() -> None:

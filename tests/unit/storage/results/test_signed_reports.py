@@ -19,6 +19,7 @@ from storage.maintenance.purge import erase_rows
 from storage.results.answers import answer_counts, answers_since, answers_to
 from storage.results.kept_results import NewResult
 from storage.results.signed_reports import (
+    MOST_OF_STUDY,
     NewReport,
     enter_report,
     forget_unknown,
@@ -149,6 +150,34 @@ def test_a_later_report_of_an_order_takes_the_place_of_an_earlier_one_in_any_ord
     assert session.scalars(select(SignedReportSubject.value)).all() == [STUDY]
 
 
+@pytest.mark.parametrize("statuses", ["FCF", "CF", "FCX", "XCF", "FXC"])
+def test_at_equal_times_what_corrects_goes_before_what_it_corrects(
+    session: Session, statuses: str
+) -> None:
+    keep_result(session)
+    for status in statuses:
+        enter_report(session, report(status, status=status))
+
+    assert said(session) == [(max(statuses, key="FCX".index), "positive")]
+
+
+def test_what_comes_again_changes_nothing(session: Session) -> None:
+    keep_result(session)
+    for hours in (0, 1):
+        enter_report(session, report(received_at=NOW + timedelta(hours=hours)))
+
+    assert reports_since(session, NOW + timedelta(minutes=1)) == []
+
+
+def test_of_a_study_that_is_here_the_latest_reports_stay(session: Session) -> None:
+    keep_result(session)
+    for number in range(MOST_OF_STUDY + 2):
+        enter_report(session, report(f"R{number}", days=number, order_key=f"o{number}"))
+
+    assert len(said(session)) == MOST_OF_STUDY
+    assert said(session)[0] == ("R2", "positive")
+
+
 def test_a_canceled_report_says_nothing_any_more(session: Session) -> None:
     keep_result(session)
     enter_report(session, report())
@@ -227,10 +256,24 @@ def test_the_last_series_of_a_study_takes_its_reports_with_it(session: Session) 
     assert session.scalar(select(func.count()).select_from(SignedReportRow)) == 0
 
 
-def test_digests_of_patients_go_with_a_lost_key(session: Session) -> None:
-    enter_report(session, report())
+def test_a_report_of_two_studies_stays_until_the_last_goes(session: Session) -> None:
+    keep_result(session)
+    keep_result(session, "2.25.4", key="k2", study="2.25.5", accession="")
+    enter_report(session, report(subjects=(STUDY, "2.25.5")))
+
+    erase_rows(session, SERIES)
+    assert [one.series_instance_uid for one in reports_of_series(session, None)] == ["2.25.4"]
+
+    erase_rows(session, "2.25.4")
+    assert session.scalar(select(func.count()).select_from(SignedReportRow)) == 0
+
+
+def test_reports_go_with_a_lost_key(session: Session) -> None:
+    """They are found by digests under it."""
+    enter_report(session, report(patient_digests=(), birth_digest=""))
     assert has_identity_digests(session)
 
     forget_identity_digests(session)
 
     assert not has_identity_digests(session)
+    assert session.scalar(select(func.count()).select_from(SignedReportSubject)) == 0
