@@ -76,6 +76,29 @@ SEPARATE = any_of(
         r"unrelated|independent|to|zu|zum|zur|on",
     )
 )
+ANOTHER_TIME = any_of(
+    (
+        r"previous\w*|prior|earlier|before\w*|last|since|than|less|fewer|vorher\w*|vorbefund\w*|"
+        r"voruntersuchung\w*|voraufnahme\w*|letzt\w*|frueher\w*|seit|weniger|damals|anterieur\w*|auparavant|"
+        r"depuis|moins|precedent\w*",
+    )
+)
+AWAY = any_of(
+    (
+        r"associ\w*|relat\w+|link\w*|caus\w*|begleit\w*|besides?|outside|ausserhalb|neben|sous|sur|chez|ueber|"
+        r"unter|um|near|adjacent|around|pres|voisin\w*|au|aux|a la",
+    )
+)
+"""Words of place and cause: what is denied stands before them."""
+OTHER_SUBJECT = any_of((r"with\w*|mit|ohne|avec|sans|a|pcr|tests?|abstrich\w*|antigen\w*",))
+"""Words between a finding and a phrase behind it, that may be of something else."""
+FOLLOWS = any_of(
+    (
+        r"in|im|on|at|any|mehr|today|now|heute|jetzt|anymore|by|this|these|ce|cet|cette|sur|dans|aujourd|a|to|from|"
+        r"werden|worden|auf",
+    )
+)
+"""Words that may follow a phrase behind a finding; another may be what it is about."""
 CARRIER = (
     r"(?:evidence|signs?|foc(?:us|i|al)|areas?|features?|findings?|pattern|patterns|stigmata|"
     r"foyers?|images?|signes?|"
@@ -95,7 +118,13 @@ def is_exclusion_refused(sentence: str) -> bool:
 def is_sure_before(phrase: Phrase, start: int, end: int, sentence: str, wording: Wording) -> bool:
     """Say whether a phrase surely denies the finding from `start` to `end` behind it."""
     gap = sentence[phrase.end : start]
-    if UNSURE_STOP in gap or ":" in gap or SEPARATE.search(gap) or OF_ANOTHER.search(gap):
+    if (
+        UNSURE_STOP in gap
+        or ":" in gap
+        or SEPARATE.search(gap)
+        or AWAY.search(gap)
+        or OF_ANOTHER.search(gap)
+    ):
         return False
     if "," not in gap and len(re.findall(r"\w+", gap)) > SURE_WORDS:
         return False
@@ -109,14 +138,18 @@ def is_sure_after(phrase: Phrase, end: int, sentence: str, wording: Wording) -> 
     gap = sentence[end : phrase.start]
     if UNSURE_STOP in gap or "," in gap or len(re.findall(r"\w+", gap)) > SURE_WORDS:
         return False
-    return _is_clause_plain("", gap + _tail(sentence[phrase.end :], wording))
+    tail = _tail(sentence[phrase.end :], wording)
+    following = re.search(r"\w+", tail)
+    if OTHER_SUBJECT.search(gap) or (following and not FOLLOWS.fullmatch(following[0])):
+        return False
+    return _is_clause_plain("", gap + tail)
 
 
 def _is_clause_plain(lead: str, rest: str) -> bool:
     """Say whether what stands before a denial, and behind it, leaves it as it is."""
     if SECOND_NEGATION.search(lead) or HEDGE.search(lead):
         return False
-    return not any(one.search(rest) for one in (SECOND_NEGATION, HEDGE, CHANGE))
+    return not any(one.search(rest) for one in (SECOND_NEGATION, HEDGE, CHANGE, ANOTHER_TIME))
 
 
 def _lead(text: str) -> str:

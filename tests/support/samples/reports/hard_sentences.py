@@ -331,6 +331,109 @@ On ne retrouve pas de pneumopathie. | N -
 Pas de doute sur la pneumopathie à COVID-19. | P P
 """
 
+SOMETHING_ELSE = """
+Lungs: free of pneumonia or mass. | N -
+Interval development of COVID-19 pneumonia, none seen previously. | P P
+Pneumonia without cavitation is not excluded. | U -
+Pneumonia cannot be considered resolved. | P -
+There are no longer any signs of COVID-19. | - N
+I see nothing of the earlier pneumonia. | N -
+COVID-19 pneumonia, with no signs of superinfection. | P P
+COVID-19 pneumonia. No signs of superinfection. | P P
+COVID-19 pneumonia, not fully resolved. | P P
+COVID-19 pneumonia of both lungs, no effusion. | P P
+Bilateral pneumonia with absent effusion. | P -
+Pneumonia; effusion absent. | P -
+Pneumonia with negative PCR. | P -
+COVID-19 pneumonia in a vaccinated patient, PCR negative. | P P
+COVID-19 pneumonia: no improvement. | P P
+COVID-19 pneumonia: none. | - N
+COVID-19 pneumonia: not present. | - N
+Pneumonia: yes. Effusion: no. | P -
+COVID-19 pneumonia: yes, effusion: no | P P
+Pneumonia, no | N -
+Infiltrates have not completely disappeared. | P -
+Pneumonia is absent. | N -
+COVID-19 pneumonia less likely than influenza. | - U
+Pneumonia and no effusion. | P -
+The effusion has resolved, the pneumonia has not. | P -
+Effusion resolved, COVID-19 pneumonia persists. | P P
+Pneumonia persists, effusion resolved. | P -
+Pneumonia, effusion resolved. | P -
+COVID-19-Pneumonie, kein Erguss. | P P
+COVID-19-Pneumonie ohne Superinfektion. | P P
+COVID-19-Pneumonie mit fehlendem Erguss. | P P
+Pneumonie bei negativem PCR-Test. | P -
+Pneumonie: ja. Erguss: nein. | P -
+Pneumonie nicht vollständig abgeheilt. | P -
+Erguss vollständig regredient, Pneumonie unverändert. | P -
+Pneumonie unverändert, Erguss vollständig regredient. | P -
+Pneumonie rechts, links keine. | P -
+Pneumonie rechts, Pleuraerguss nicht nachweisbar. | P -
+Ausgedehnte COVID-19-Pneumonie, eine Lungenembolie ist ausgeschlossen. | P P
+COVID-19-Pneumonie, Lungenembolie unwahrscheinlich. | P P
+COVID-19-Pneumonie mit ausgeschlossener Lungenembolie. | P P
+Infiltrate haben vollständig abgenommen, nicht jedoch links. | P -
+Keine Lungenembolie. Bild wie bei COVID-19. | - P
+Pneumopathie à COVID-19, absence d'embolie. | P P
+Pneumopathie avec absence d'épanchement. | P -
+Pneumopathie droite, épanchement exclu. | P -
+Pneumopathie, épanchement résolu. | P -
+Pneumopathie à COVID-19, embolie peu probable. | P P
+Pneumopathie : non. | N -
+Pneumopathie : oui. Épanchement : non. | P -
+Pneumopathie à PCR négative. | P -
+Pneumopathie non compliquée. | P -
+Pneumopathie non résolutive. | P -
+Absence d'épanchement associé à la pneumopathie. | P -
+No effusion associated with pneumonia. | P -
+Kein begleitender Erguss zur Pneumonie rechts. | P -
+Keine Lungenembolie als Ursache, COVID-19-Pneumonie beidseits. | P P
+"""
+
+ANOTHER_TIME = """
+The lungs show neither consolidation nor signs of COVID-19. | - N
+Absence of any infiltrate. | N -
+The previously described infiltrates are no longer visible. | N -
+New infiltrates since the last study, not present before. | P -
+Infiltrates not present on the prior study. | P -
+COVID-19 pneumonia not seen on the previous CT. | P P
+Pneumonia, not previously present. | P -
+No pneumonia was present in March; today extensive COVID-19 pneumonia. | P P
+Consolidation, not typical of COVID-19. | - N
+Unchanged absence of pneumonia. | N -
+Not a single infiltrate. | N -
+The patient does not have COVID-19. | - N
+No COVID-19 pneumonia on the left, extensive COVID-19 pneumonia on the right. | P P
+Pneumonia right, none left. | P -
+CT excludes COVID-19 pneumonia. | - N
+Nodule not COVID-19 related. | - N
+Less pneumonia than before. | P -
+No less pneumonia than before. | P -
+No significant residual pneumonia. | N -
+Zum Vorbefund neu aufgetretene Infiltrate, vorher nicht sichtbar. | P -
+Infiltrate, in der Voruntersuchung nicht vorhanden. | P -
+In der Voruntersuchung nicht vorhandene Infiltrate rechts. | P -
+Keine Pneumonie links, ausgedehnte Pneumonie rechts. | P -
+Pneumonie, die vorher nicht bestand. | P -
+Nicht zu übersehende Pneumonie. | P -
+Ohne jeden Zweifel COVID-19-Pneumonie. | P P
+Keine andere Erklärung als COVID-19. | - P
+Lunge ohne Infiltrate. | N -
+Infiltratfreie Lunge. | - -
+Kein Infiltrat im Sinne einer Pneumonie. | N -
+Keine Besserung, weiterhin COVID-19-Pneumonie. | P P
+Pas d'autre diagnostic que COVID-19. | - P
+Foyer infectieux non visible auparavant. | P -
+Pneumopathie, absente sur le scanner antérieur. | P -
+Pas de pneumopathie à gauche, pneumopathie étendue à droite. | P -
+Pneumopathie non négligeable. | P -
+Poumons indemnes de pneumopathie. | N -
+Sans nul doute une COVID-19. | - P
+Pneumopathie, pas d'épanchement. | P -
+Pneumopathie sans pas d'épanchement visible. | P -
+"""
+
 HARD = {
     "hedged exclusion": HEDGED_EXCLUSION,
     "not worse": NOT_WORSE,
@@ -340,4 +443,6 @@ HARD = {
     "against": AGAINST,
     "headed": HEADED,
     "mixed": MIXED,
+    "something else": SOMETHING_ELSE,
+    "another time": ANOTHER_TIME,
 }
