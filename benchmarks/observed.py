@@ -1,8 +1,9 @@
 """``python -m benchmarks.observed``: receive with all that watches a node, and without.
 
 Pairs in turn: a whole node as it comes, and one with metrics and readiness that are asked for every
-second, an auditor, scanners that are watched, recipients of messages, destinations by HL7 and FHIR,
-and a self-test that has passed. Nothing is analysed meanwhile: the series stay open.
+second, an auditor, scanners that are watched, recipients of messages, a port for signed reports, a
+worklist manager and destinations by HL7 and FHIR that are away, and a self-test that has passed.
+Nothing is analysed meanwhile: the series stay open.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ action = tell
 every_hours = 24
 [notify]
 recipients_file = recipients
+[reports]
+port = {reports}
+[worklist]
+manager = UPS@127.0.0.1:{nobody}
+station_name = AINODE
+check_every_seconds = 5
 [destination RIS]
 hl7 = 127.0.0.1:{nobody}
 [destination FHIR]
@@ -93,7 +100,12 @@ def _watched(sent: list[Path]) -> float:
         recipients = folder / "recipients"
         recipients.write_text(f"all json://127.0.0.1:{nobody}\n")
         recipients.chmod(0o600)
-        more = WATCHED.format(monitoring=monitoring, syslog=syslog.getsockname()[1], nobody=nobody)
+        more = WATCHED.format(
+            monitoring=monitoring,
+            syslog=syslog.getsockname()[1],
+            reports=free_port(),
+            nobody=nobody,
+        )
         ini.write_text(PLAIN.format(port=port) + more)
         with whole_node(ini, port), _scraped(monitoring):
             subprocess.run(
