@@ -75,6 +75,8 @@ def read(words: list[str]) -> None:
     """Read a command's options and arguments as it would; files need not be there."""
     command, name = typer.main.get_command(app), "dicom-node"
     while isinstance(command, TyperGroup):
+        if command.invoke_without_command and (not words or words[0].startswith("-")):
+            break  # it does something by itself
         assert words, f"{name}: a command expected, got none"
         assert words[0] in command.commands, f"{name}: no command {words[0]}"
         name, *words = words
