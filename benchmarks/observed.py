@@ -30,8 +30,8 @@ port = {port}
 [storage]
 folder = data
 [closing]
-quiet_seconds = 3600
-quiet_seconds_regular = 0
+quiet_seconds_by_ae = BENCHMARK:3600
+quiet_seconds_regular_by_ae = BENCHMARK:0
 """
 WATCHED = """\
 [monitoring]
