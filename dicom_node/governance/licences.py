@@ -78,7 +78,11 @@ def licence_of(one: Distribution) -> str:
 
 def _said(one: Distribution, field: str) -> str:
     """Give a field of the metadata of a distribution; empty if it has none."""
-    return str((one.metadata.get_all(field) or [""])[0]).strip()
+    try:
+        said = one.metadata.get_all(field)
+    except FileNotFoundError:  # of the package importlib_metadata, once anything has imported it
+        return ""
+    return str((said or [""])[0]).strip()
 
 
 def licence_texts(one: Distribution) -> Iterator[tuple[str, str]]:

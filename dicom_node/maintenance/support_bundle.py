@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from config.settings import Settings
+from dicom_node.governance.licences import installed
 from dicom_node.governance.pack import new_zip
 from dicom_node.health import read_condition
 from pipeline.model.manifest import BUNDLED, read_manifest
@@ -110,7 +111,7 @@ def _about(settings: Settings, now: datetime) -> dict[str, object]:
         "python": sys.version,
         "system": platform.platform(),
         "processors": os.cpu_count(),
-        "packages": {one.metadata["Name"]: one.version for one in distributions()},
+        "packages": {name: one.version for name, one in installed().items()},
     }
 
 

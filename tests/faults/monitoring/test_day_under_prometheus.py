@@ -271,7 +271,7 @@ def killed_at_work(day: Day) -> Iterator[None]:
     """As the system does for memory, twice in the midst of the same analysis."""
     uid = day.send()
     for attempt in (1, 2):
-        wait_until(lambda: day.attempts(uid) == attempt, seconds=120, what=f"attempt {attempt}")  # noqa: B023
+        wait_until(lambda: day.attempts(uid) == attempt, seconds=120, what=f"attempt {attempt}")  # noqa: B023  # read at once
         os.kill(day.worker(), signal.SIGKILL)
     yield
     day.wait_for(uid, SeriesState.DELIVERED)
