@@ -186,6 +186,7 @@ def other(tmp_path: Path) -> Iterator[StandInPacs]:
         yield pacs
 
 
+@pytest.mark.long
 def test_after_a_day_without_the_destination_it_gets_everything(
     tmp_path: Path, other: StandInPacs, tally: Tally
 ) -> None:

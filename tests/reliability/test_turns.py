@@ -266,6 +266,7 @@ def sending(
     assert not faults, faults
 
 
+@pytest.mark.long
 def test_killed_in_turn_under_load_nothing_is_lost_or_doubled(
     hospital: Hospital, tmp_path: Path, tally: Tally
 ) -> None:
