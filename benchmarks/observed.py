@@ -2,7 +2,7 @@
 
 Pairs in turn: a whole node as it comes, and one with metrics and readiness that are asked for every
 second, an auditor, scanners that are watched, recipients of messages, a port for signed reports, a
-worklist manager and destinations by HL7 and FHIR that are away, and a self-test that has passed.
+worklist manager and destinations by HL7 and FHIR that are away, each after a self-test.
 Nothing is analysed meanwhile: the series stay open.
 """
 
@@ -90,6 +90,7 @@ def _plain(sent: list[Path]) -> float:
         port, ini = free_port(), folder / "node.ini"
         ini.write_text(PLAIN.format(port=port))
         with whole_node(ini, port):
+            _warm(ini)
             return send_with("storescu", sent, port)
 
 
@@ -108,12 +109,14 @@ def _watched(sent: list[Path]) -> float:
         )
         ini.write_text(PLAIN.format(port=port) + more)
         with whole_node(ini, port), _scraped(monitoring):
-            subprocess.run(
-                [sys.executable, "-m", "dicom_node", "selftest", "--config", str(ini)],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            _warm(ini)
             return send_with("storescu", sent, port)
+
+
+def _warm(ini: Path) -> None:
+    """Wait until a self-test has passed: its worker is up then, and nothing is under way."""
+    command = [sys.executable, "-m", "dicom_node", "selftest", "--config", str(ini)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
