@@ -164,9 +164,10 @@ def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., 
     assert call("queue", "--config", str(tmp_path / "none.ini")) == ExitStatus.SETTINGS
     assert call("queue", "--config", str(away)) == ExitStatus.LATER
     pressed = run_code(
-        "import signal, sys; from dicom_node.cli import app;"
+        "import signal, sys, time; from dicom_node.cli import app;"
         f" sys.argv = ['dicom-node', 'check', '--config', {str(ini)!r}];"
-        " app.load = lambda _: signal.raise_signal(signal.SIGINT); app.main()"
+        " app.load = lambda _: [signal.raise_signal(signal.SIGINT)]"
+        " + [time.sleep(0.01) for _ in range(1000)]; app.main()"  # it is heard a little later
     )
     assert pressed.returncode == ExitStatus.INTERRUPTED
 
