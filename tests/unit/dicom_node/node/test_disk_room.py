@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dicom_node.node.disk_room import watch_room
+from dicom_node.node.reception import _look_at_folder
 from storage.files.folder import StorageFolder
 from tests.support.reception import open_resources
 
@@ -13,7 +14,7 @@ def test_without_room_above_the_reserve_the_node_is_not_ready(tmp_path: Path) ->
     resources = open_resources(tmp_path, storage=folder)
 
     def told() -> list[tuple[str, bool, str]]:
-        watch_room(resources)
+        _look_at_folder(resources)  # the job of every node that receives
         return [(one.part, one.is_ready, one.reason) for one in resources.health.snapshot()]
 
     assert told() == []
