@@ -26,12 +26,13 @@ from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.networks.fcclf import FCClf
-from pipeline.training.augment import random_picture
+from pipeline.training.augment import random_pictures
 from pipeline.training.fit import GOAL
 
 LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for
 TRAINING_LENGTH_MM = 256.0  #: length that the planes of a picture stand for, in every case
 LESION_WEIGHT = 6.0  #: cells with lesions are rare
+STEADY_WEIGHT = 0.4  #: of the variance of the scores of a case's views, in logits
 LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
 
 
@@ -66,7 +67,7 @@ class WithAuxHead(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassifierBatch:
-    """Cases of one step, half of them positive.
+    """Views of the cases of one step, half of them positive; those of one case are neighbours.
 
     Attributes
     ----------
@@ -106,6 +107,8 @@ class ClassifierTask:
         Positive and negative cases in each step.
     masks
         Whether known lesion masks are learnt from; if not, only the labels are.
+    views
+        Views of each case in a step: of two, the scores are to differ as little as can be.
     """
 
     network: WithAuxHead
@@ -114,6 +117,7 @@ class ClassifierTask:
     seed: int
     pairs: int = 1
     masks: bool = True
+    views: int = 1
 
     @property
     def shape(self) -> Shape:
@@ -134,9 +138,9 @@ class ClassifierTask:
         for label, files in ((POSITIVE, self.files.positive), (NEGATIVE, self.files.negative)):
             for _ in range(self.pairs):
                 case = load(files[int(rng.integers(len(files)))])
-                pictures.append(random_picture(case, self.shape, self.wanted, rng))
-                labels.append(label)
-                known.append(float(case.lesions_known and self.masks))
+                pictures += random_pictures(case, self.shape, self.wanted, rng, views=self.views)
+                labels += [label] * self.views
+                known += [float(case.lesions_known and self.masks)] * self.views
         return ClassifierBatch(
             pictures=torch.from_numpy(np.stack([picture.channels for picture in pictures])),
             labels=torch.tensor(labels),
@@ -146,15 +150,19 @@ class ClassifierTask:
         )
 
     def losses(self, batch: ClassifierBatch, step: int) -> Mapping[str, Tensor]:
-        """Cross-entropy of the scores, and of the lesions' places in the lungs."""
+        """Cross-entropy of scores and of the places of lesions; how far views of a case differ."""
         del step
         device = next(self.network.parameters()).device
         logits, places = self.network(batch.pictures.to(device))
+        logits = logits.float()
         losses = {
             "score": functional.cross_entropy(
-                logits.float(), batch.labels.to(device), label_smoothing=LABEL_SMOOTHING
+                logits, batch.labels.to(device), label_smoothing=LABEL_SMOOTHING
             )
         }
+        if self.views > 1:
+            margins = (logits[:, POSITIVE] - logits[:, NEGATIVE]).reshape(-1, self.views)
+            losses["steady"] = STEADY_WEIGHT * margins.var(dim=1).mean()
         if places is not None and bool(batch.known.any()):
             losses["place"] = _place_loss(places.float(), batch)
         return losses

@@ -23,6 +23,8 @@ from pipeline.training.run_folder import STEP, RunFolder
 Batch = TypeVar("Batch")
 GOAL = "goal"  #: figure of a validation that is to become large
 STRIDE = 1_000_003  #: keeps the random numbers of neighbouring seeds apart
+MIXED = "bf16"
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  #: by number of axes of the weights
 AVERAGE_START = 10.0  #: the running average of the weights begins short
 
 Report = Callable[[int, str], None]  #: steps done, and the losses in words
@@ -175,6 +177,8 @@ def fit(
 
 
 def _begin(task: TrainingTask[Batch], schedule: Schedule) -> State[Batch]:
+    if schedule.precision == MIXED:
+        _channels_last(task.network)
     optimiser = torch.optim.AdamW(
         task.network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
     )
@@ -205,8 +209,7 @@ def _learn(state: State[Batch], schedule: Schedule, batch: Batch) -> dict[str, f
         group["lr"] = schedule.rate(state.step)
     optimiser.zero_grad()
     device = next(network.parameters()).device.type
-    mixed = schedule.precision == "bf16"
-    with torch.autocast(device, torch.bfloat16, enabled=mixed):
+    with torch.autocast(device, torch.bfloat16, enabled=schedule.precision == MIXED):
         losses = state.task.losses(batch, state.step)
     torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # so in torch
     nn.utils.clip_grad_norm_(network.parameters(), schedule.largest_gradient)
@@ -214,6 +217,16 @@ def _learn(state: State[Batch], schedule: Schedule, batch: Batch) -> dict[str, f
     state.step += 1
     _average(state, schedule)
     return {name: float(loss.detach()) for name, loss in losses.items()}
+
+
+def _channels_last(network: nn.Module) -> None:
+    """Lay out the weights of convolutions as matrix units want them; the numbers stay the same.
+
+    With bf16 a step takes half the time so where a processor has such units (AMX).
+    """
+    for weight in network.parameters():
+        if weight.dim() in LAYOUTS:
+            weight.data = weight.data.contiguous(memory_format=LAYOUTS[weight.dim()])
 
 
 @torch.no_grad()

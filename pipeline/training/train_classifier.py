@@ -58,6 +58,8 @@ class ClassifierTraining:
         Weights of the same network to begin with; None begins with random ones.
     recipe
         ``own``, or ``paper`` (`pipeline.training.paper`).
+    views
+        See `pipeline.training.classifier_task.ClassifierTask`.
     """
 
     network: str
@@ -69,14 +71,14 @@ class ClassifierTraining:
     validation_limit: int = 96
     start: Path | None = None
     recipe: str = OWN
+    views: int = 1
 
     def as_settings(self, cases: Sequence[Path], models: Models) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
-        newer = {} if self.recipe == OWN else {"recipe": self.recipe}
-        named = {name: value for name, value in asdict(self).items() if name != "recipe"}
+        usual = {"recipe": OWN, "views": 1}  # not named, as runs of before had no such settings
+        named = {name: value for name, value in asdict(self).items() if usual.get(name) != value}
         return {
             **named,
-            **newer,
             "schedule": self.schedule.as_settings(),
             "wanted": self.wanted.as_settings(),
             "start": self.start and digest_of(self.start),
@@ -174,6 +176,7 @@ def train_on(
         seed=training.seed,
         pairs=training.pairs,
         masks=training.masks,
+        views=training.views,
     )
     fit(task, training.schedule, folder, seed=training.seed, report=report)
     data = _weights(network.classifier)

@@ -76,6 +76,7 @@ def training_of(
     slice_mm: float,
     pixel_mm: float | None = None,
     start: Path | None = None,
+    views: int = 1,
 ) -> ClassifierTraining:
     """Options of a training from those of a command line, as `train` and `compare` have them."""
     from pipeline.training.train_classifier import ClassifierTraining
@@ -88,6 +89,7 @@ def training_of(
         pairs=pairs,
         masks=masks,
         start=start,
+        views=views,
     )
 
 
@@ -133,6 +135,10 @@ def classifier(
     rate: Annotated[float, typer.Option(min=0, help="Highest learning rate.")] = 1e-3,
     pairs: Pairs = 2,
     masks: Masks = True,
+    views: Annotated[
+        int,
+        typer.Option(min=1, max=2, help="Views of each case; 2 teach the score to hold still."),
+    ] = 1,
     rows: Rows = 112,
     columns: Columns = 168,
     slice_mm: SliceMm = 4.0,
@@ -181,6 +187,7 @@ def classifier(
         slice_mm=slice_mm,
         pixel_mm=pixel_mm,
         start=None if start is None else weights_of(start),
+        views=views,
     )
     weights = _train(cases, run, training, load(model, where))
     if network in DEPLOYABLE:

@@ -1,7 +1,8 @@
 """Paint one patient at random: COVID-like opacities, another disease, or healthy lungs.
 
 Both classes get the same light background of look-alikes, and some patients with opacities have
-another disease besides, so that nothing but the opacities tells the classes apart.
+another disease besides, so that nothing but the opacities tells the classes apart. Of twins, the
+negative has a disease and the positive the very same with opacities on top of it.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ POSITIVES: Mapping[str, float] = {
     "mixed": 0.3,
 }
 NEGATIVES: Mapping[str, float] = {
-    "healthy": 0.33,
+    "healthy": 0.28,
     "lobar-consolidation": 0.13,
-    "nodules": 0.08,
-    "mass": 0.09,
-    "effusion": 0.08,
-    "emphysema": 0.06,
-    "fibrosis": 0.07,
-    "dependent-atelectasis": 0.07,
-    "motion": 0.04,
-    "prominent-vessels": 0.05,
+    "nodules": 0.06,
+    "mass": 0.08,
+    "effusion": 0.05,
+    "emphysema": 0.04,
+    "fibrosis": 0.15,
+    "dependent-atelectasis": 0.14,
+    "motion": 0.03,
+    "prominent-vessels": 0.04,
 }
 COMORBIDITIES: Mapping[str, float] = {
     "nodules": 0.2,
@@ -56,6 +57,44 @@ COMORBIDITIES: Mapping[str, float] = {
     "motion": 0.1,
     "prominent-vessels": 0.15,
 }
+#: Diseases of twins: most often those that were mistaken for COVID-19.
+TWINS: Mapping[str, float] = {
+    "dependent-atelectasis": 0.3,
+    "fibrosis": 0.28,
+    "effusion": 0.12,
+    "emphysema": 0.1,
+    "prominent-vessels": 0.1,
+    "nodules": 0.05,
+    "motion": 0.05,
+}
+
+
+def paint_twin(
+    view: View, rng: np.random.Generator, shared: np.random.Generator, *, positive: bool
+) -> str:
+    """Paint one of twins: what both have by ``shared``, then the positive's opacities by ``rng``.
+
+    Parameters
+    ----------
+    view, positive
+        As of `paint_case`.
+    rng
+        Source of the chance of the opacities.
+    shared
+        Source of the chance of background and disease, in the same state for both twins.
+
+    Returns
+    -------
+    Name of the pattern, a key of `POSITIVES` or `TWINS`.
+    """
+    _paint_background(view, shared)
+    disease = _draw(TWINS, shared)
+    PAINTERS[disease](view, shared)
+    if not positive:
+        return disease
+    pattern = _draw(POSITIVES, rng)
+    PAINTERS[pattern](view, rng)
+    return pattern
 
 
 def paint_case(view: View, rng: np.random.Generator, *, positive: bool) -> str:

@@ -12,7 +12,7 @@ from pipeline.synthetic.disease.shapes import Floats, Spacing, between, noise
 
 CONTRAST_CHANCE = 0.3
 CONTRAST_HU = (60.0, 230.0)  #: added to blood, at most
-THICK_CHANCE = 0.25
+THICK_CHANCE = 0.35
 THICK_MM = (1.0, 3.5)  #: standard deviation of the blur along the body
 COARSE_CHANCE = 0.2
 COARSE_MM = (0.6, 1.4)  #: standard deviation of the blur in the plane

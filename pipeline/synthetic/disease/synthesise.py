@@ -24,11 +24,13 @@ from pipeline.errors import PipelineError
 from pipeline.model.loading import Models
 from pipeline.model.manifest import ClassifierInput
 from pipeline.synthetic.disease.canvases import depth_of, phantom_canvas, view_of
-from pipeline.synthetic.disease.patient import paint_case
+from pipeline.synthetic.disease.patient import paint_case, paint_twin
 from pipeline.synthetic.disease.scanner import acquire
 
 CASES = "cases.csv"
 COLUMNS = ("path", "patient", "label", "split")
+TWIN_SHARE = 0.35  #: of the pairs, that are twins: the same disease with and without opacities
+TWIN_CHANCE = 2  #: last part of the seed of what twins share; 0 and 1 are a pair's own
 
 Report = Callable[[int, int], None]  #: lungs done, of how many
 
@@ -162,8 +164,12 @@ def _painted(folder: Path, lungs: Lungs, seed: int) -> Iterator[tuple[str, str, 
     for pair in range(lungs.pairs):
         for positive in (True, False):
             rng = np.random.default_rng([seed, lungs.seed, pair, positive])
+            shared = np.random.default_rng([seed, lungs.seed, pair, TWIN_CHANCE])
             view = view_of(canvas, depth_mm)
-            kind = paint_case(view, rng, positive=positive)
+            if shared.random() < TWIN_SHARE:
+                kind = paint_twin(view, rng, shared, positive=positive)
+            else:
+                kind = paint_case(view, rng, positive=positive)
             if lungs.split is not Split.TRAIN:  # training scans it anew at every step
                 view.hu = acquire(view.hu, view.spacing_mm, view.lungs, rng)
             case = replace(

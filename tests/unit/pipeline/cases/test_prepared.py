@@ -17,7 +17,7 @@ from pipeline.model.loading import device_for, load
 from pipeline.model.manifest import BUNDLED, ClassifierInput
 from pipeline.synthetic.disease.canvases import phantom_canvas
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from pipeline.training.augment import random_picture
+from pipeline.training.augment import random_pictures
 
 SHAPE = (12, 20, 30)
 
@@ -168,7 +168,7 @@ def test_a_case_of_another_sampling_is_neither_listed_nor_scored_nor_drawn(tmp_p
         with pytest.raises(PipelineError, match="a case prepared with sampling"):
             prepared_input(case, wanted)
         with pytest.raises(PipelineError, match="a case prepared with sampling"):
-            random_picture(case, SHAPE, wanted, np.random.default_rng(1))
+            random_pictures(case, SHAPE, wanted, np.random.default_rng(1))
 
 
 def test_a_case_that_names_no_sampling_is_stretched(tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pipeline.synthetic.disease.patient import (
     BACKGROUND,
     NEGATIVES,
     PAINTERS,
     POSITIVES,
+    TWINS,
     paint_case,
+    paint_twin,
 )
 from pipeline.synthetic.disease.shapes import View, flood, net, noise, side_of
 
@@ -102,6 +105,24 @@ def test_the_same_seed_paints_the_same_case(healthy: View) -> None:
     assert np.array_equal(healthy.lesions, twin.lesions)
 
 
+def test_twins_differ_by_the_opacities_alone(healthy: View) -> None:
+    for seed in range(8):
+        ill, well = deepcopy(healthy), deepcopy(healthy)
+        own, shared = [np.random.default_rng([seed, part]) for part in (0, 1)]
+
+        pattern = paint_twin(ill, own, shared, positive=True)
+        disease = paint_twin(well, own, np.random.default_rng([seed, 1]), positive=False)
+
+        assert pattern in POSITIVES
+        assert disease in TWINS
+        assert ill.lesions.any()
+        assert not well.lesions.any()
+        assert np.array_equal(ill.lungs, well.lungs)
+        beyond = ndimage.maximum_filter(healthy.lungs, size=3) == 0
+        assert np.array_equal(ill.hu[beyond], well.hu[beyond])
+        assert (ill.hu - well.hu)[ill.lesions > 0].mean() > 50
+
+
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_case_bears_the_name_of_its_class(healthy: View, positive: bool) -> None:
     for seed in range(12):
@@ -125,6 +146,8 @@ def test_lungs_must_be_there(healthy: View) -> None:
 def test_weights_are_chances() -> None:
     assert sum(POSITIVES.values()) == pytest.approx(1)
     assert sum(NEGATIVES.values()) == pytest.approx(1)
+    assert sum(TWINS.values()) == pytest.approx(1)
+    assert set(TWINS) < set(NEGATIVES)
     assert all(0 < chance < 1 for chance in BACKGROUND.values())
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.cases.prepared import save
 from pipeline.errors import PipelineError
-from pipeline.training.fit import GOAL, Schedule, fit
+from pipeline.training.fit import GOAL, Schedule, _channels_last, fit
 from pipeline.training.run_folder import CHECKPOINT, CURVES, RunFolder
 from tests.unit.pipeline.cases.test_prepared import some_case
 
@@ -128,6 +128,25 @@ def test_settings_have_the_names_that_run_folders_have_had() -> None:
         "workers",
     ]
     assert settings["judge_every"] == SHORT.validate_every
+
+
+def test_mixed_precision_lays_the_weights_out_for_it_and_changes_no_number() -> None:
+    task = LineTask()
+    task.network = nn.Sequential(
+        nn.Conv3d(2, 3, 2),
+        nn.Flatten(),
+        nn.Linear(3, 1),
+        nn.Unflatten(1, (1, 1, 1)),
+        nn.Conv2d(1, 2, 1),
+    )
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+
+    _channels_last(task.network)
+
+    after = task.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert after["0.weight"].is_contiguous(memory_format=torch.channels_last_3d)
+    assert not after["0.weight"].is_contiguous()
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no zip", b"something else"])

@@ -1,6 +1,7 @@
 """From a synthetic data set to a model folder: drawing, training, comparing, writing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,14 @@ from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.synthetic.disease.synthesise import Recipe, synthesise
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from pipeline.training.classifier_task import ClassifierTask, Files, WithAuxHead, cells, margin_of
+from pipeline.training.classifier_task import (
+    STEADY_WEIGHT,
+    ClassifierTask,
+    Files,
+    WithAuxHead,
+    cells,
+    margin_of,
+)
 from pipeline.training.compare import compare
 from pipeline.training.fit import Schedule
 from pipeline.training.histograms import BASELINES, fit_baseline, histogram, scores_of
@@ -114,10 +122,16 @@ def files(tmp_path: Path) -> Files:
     return Files(positive=paths[1::2], negative=paths[::2], validation=paths)
 
 
-def task_of(files: Files, *, masks: bool = True) -> ClassifierTask:
+def task_of(files: Files, *, masks: bool = True, views: int = 1) -> ClassifierTask:
     torch.manual_seed(1)
     return ClassifierTask(
-        network=WithAuxHead(DeCoVNet()), files=files, wanted=SMALL, seed=9, pairs=2, masks=masks
+        network=WithAuxHead(DeCoVNet()),
+        files=files,
+        wanted=SMALL,
+        seed=9,
+        pairs=2,
+        masks=masks,
+        views=views,
     )
 
 
@@ -141,6 +155,28 @@ def test_places_are_learnt_only_where_they_are_known(
     task = task_of(files, masks=masks)
 
     assert set(task.losses(task.draw(0), 0)) == losses
+
+
+def test_what_two_views_of_a_case_differ_by_is_a_loss(files: Files) -> None:
+    task = task_of(files, views=2)
+
+    batch = task.draw(0)
+
+    assert batch.labels.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    task.network.eval()
+    losses = task.losses(batch, 0)
+    logits = task.network(batch.pictures)[0]
+    margins = (logits[:, 1] - logits[:, 0]).detach().numpy()
+    expected = np.mean([(a - b) ** 2 for a, b in zip(margins[::2], margins[1::2], strict=True)])
+    assert losses["steady"].item() == pytest.approx(STEADY_WEIGHT * expected / 2, rel=1e-4)
+
+
+def test_settings_name_views_only_where_there_are_more_than_one() -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    one = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
+
+    assert "views" not in one.as_settings([], models), "runs of earlier versions go on"
+    assert replace(one, views=2).as_settings([], models)["views"] == 2
 
 
 def test_the_cells_of_a_mask_lie_where_the_features_are() -> None:
