@@ -352,9 +352,9 @@ def real(name: str) -> CtVolume:
 @pytest.mark.parametrize(
     ("name", "litres"),
     [
-        ("covid-01", 6.2),
-        ("cap-01", 6.0),
         ("mass-01", 3.8),
+        pytest.param("covid-01", 6.2, marks=pytest.mark.long),
+        pytest.param("cap-01", 6.0, marks=pytest.mark.long),
         pytest.param("normal-01", 3.5, marks=pytest.mark.long),
         pytest.param("tumour-01", 4.6, marks=pytest.mark.long),
         pytest.param("tumour-02", 5.6, marks=pytest.mark.long),

@@ -84,10 +84,13 @@ def test_a_synthetic_data_set_is_what_it_says(made: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_recipe_makes_the_same_cases(made: Path, tmp_path: Path) -> None:
-    again = synthesise(tmp_path, RECIPE, [], load(BUNDLED, device_for("cpu")))
+    one = replace(RECIPE, phantoms={Split.TRAIN: 1}, pairs_per_phantom=1)
+    again = read_cases(synthesise(tmp_path, one, [], load(BUNDLED, device_for("cpu"))))
 
-    for first, second in zip(read_cases(made), read_cases(again), strict=True):
-        np.testing.assert_array_equal(load_case(first.path).hu, load_case(second.path).hu)
+    assert len(again) == 2
+    for case in again:
+        first = load_case(made.parent / case.path.name)
+        np.testing.assert_array_equal(first.hu, load_case(case.path).hu)
 
 
 @pytest.mark.slow
