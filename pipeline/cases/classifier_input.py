@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cases.case_list import Case
-from pipeline.cases.prepared import SUFFIX, Prepared, load, require_fit
+from pipeline.cases.prepared import SUFFIX, Prepared, load, require_label
 from pipeline.cases.volumes import read_volume
 from pipeline.classifier.input import (
     AVERAGES,
     MIN_PLANES,
+    Index,
     NetworkInput,
     averaged_input,
+    box,
+    lung_box,
     network_input,
     resize,
     window,
@@ -59,11 +62,11 @@ def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkIn
     Raises
     ------
     PipelineError
-        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label or
-        sampling.
+        If it cannot be read, is no chest CT, has no lungs, or was prepared with another label, or
+        with sampling 1 for a network of sampling 2.
     """
     if case.path.name.endswith(SUFFIX):
-        require_fit(case, wanted)
+        require_label(case)
         return prepared_input(load(case.path), wanted)
     volume = plausible(read_volume(case.path))
     return network_input(volume, segment(volume, models), wanted)
@@ -72,28 +75,37 @@ def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkIn
 def prepared_input(case: Prepared, wanted: ClassifierInput) -> NetworkInput:
     """Classifier input of a prepared case, with the way back to the case's grid.
 
+    A case of sampling 2 has the surroundings of its lungs, so that a network of sampling 1 can be
+    shown it as well: that box is cut out of it and resampled once more.
+
     Raises
     ------
     PipelineError
-        If it was prepared with another sampling.
+        If it was prepared with sampling 1 and the network wants 2.
     """
-    case.require_sampling(wanted)
     if wanted.sampling == AVERAGES:
+        case.require_sampling(wanted)
         return averaged_input(case.hu, case.lungs, case.spacing_mm, wanted)
     planes, rows, columns = case.hu.shape
+    low, high = (0, 0, 0), (planes - 1, rows - 1, columns - 1)
+    if case.sampling == AVERAGES:
+        low, high = lung_box(case.lungs, case.spacing_mm, wanted.margin_mm)
     return NetworkInput(
-        tensor=_whole_box(case, wanted)[np.newaxis],
-        low=(0, 0, 0),
-        high=(planes - 1, rows - 1, columns - 1),
+        tensor=_whole_box(case, low, high, wanted)[np.newaxis],
+        low=low,
+        high=high,
         source_shape=(planes, rows, columns),
     )
 
 
-def _whole_box(case: Prepared, wanted: ClassifierInput) -> Floats:
-    """Channels of the whole box as the node makes it, its planes `slice_mm` apart."""
-    planes = max(MIN_PLANES, round(case.size_mm[0] / wanted.slice_mm) + 1)
-    shape = (planes, wanted.rows, wanted.columns)
-    hu, lungs, lesions = (resize(array, shape) for array in (case.hu, case.lungs, case.lesions))
+def _whole_box(case: Prepared, low: Index, high: Index, wanted: ClassifierInput) -> Floats:
+    """Channels of a box as the node makes it, its planes `slice_mm` apart."""
+    length_mm = (high[0] - low[0]) * case.spacing_mm[0]
+    planes = max(MIN_PLANES, round(length_mm / wanted.slice_mm) + 1)
+    shape, inside = (planes, wanted.rows, wanted.columns), box(low, high)
+    hu, lungs, lesions = (
+        resize(array[inside], shape) for array in (case.hu, case.lungs, case.lesions)
+    )
     return picture_of(hu, lungs, lesions, wanted.window_hu).channels
 
 

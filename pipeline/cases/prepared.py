@@ -229,6 +229,22 @@ def require_fit(case: Case, wanted: ClassifierInput) -> None:
     PipelineError
         If it is such a case, or the file holds no prepared case.
     """
+    _require_sampling(require_label(case), wanted)
+
+
+def require_label(case: Case) -> int:
+    """Refuse a prepared case of another label than its list says.
+
+    Returns
+    -------
+    int
+        How it was sampled.
+
+    Raises
+    ------
+    PipelineError
+        If it is such a case, or the file holds no prepared case.
+    """
     try:
         with np.load(case.path, allow_pickle=False) as arrays:
             label, sampling = int(arrays["label"]), _sampling_of(arrays)
@@ -236,7 +252,7 @@ def require_fit(case: Case, wanted: ClassifierInput) -> None:
         raise _broken(exc) from exc
     if case.label is not None and label != case.label:
         raise PipelineError(f"the list's label {case.label} expected in the case, got {label}")
-    _require_sampling(sampling, wanted)
+    return sampling
 
 
 def _require_sampling(sampling: int, wanted: ClassifierInput) -> None:

@@ -154,7 +154,7 @@ def test_a_prepared_case_of_another_label_than_listed_is_refused(tmp_path: Path)
         prepared.prepared(case, load(BUNDLED, device_for("cpu")), SMALL, folder=tmp_path / "none")
 
 
-def test_a_case_of_another_sampling_is_neither_listed_nor_scored_nor_drawn(tmp_path: Path) -> None:
+def test_a_case_of_another_sampling_is_neither_listed_nor_drawn(tmp_path: Path) -> None:
     averages = SMALL.model_copy(update={"sampling": 2, "pixel_mm": 4.0})
     stretched, averaged = some_case(), replace(some_case(), sampling=2)
     prepared.save(tmp_path / "case.npz", averaged)
@@ -164,11 +164,31 @@ def test_a_case_of_another_sampling_is_neither_listed_nor_scored_nor_drawn(tmp_p
     prepared.require_fit(row, averages)
     with pytest.raises(PipelineError, match="with sampling 1 expected, got sampling 2"):
         prepared.require_fit(row, SMALL)
+    with pytest.raises(PipelineError, match="a case prepared with sampling 2 expected"):
+        prepared_input(stretched, averages)
     for case, wanted in ((stretched, averages), (averaged, SMALL)):
         with pytest.raises(PipelineError, match="a case prepared with sampling"):
-            prepared_input(case, wanted)
-        with pytest.raises(PipelineError, match="a case prepared with sampling"):
             random_pictures(case, SHAPE, wanted, np.random.default_rng(1))
+
+
+def test_a_network_of_sampling_1_sees_the_lungs_box_of_a_case_with_surroundings(
+    nifti: Path,
+) -> None:
+    """What it is shown lies where it would lie if the case had been prepared for it."""
+    models = load(BUNDLED, device_for("cpu"))
+    case = Case(path=nifti / "ct.nii.gz", patient="p", lungs=nifti / "lungs.nii.gz", label=0)
+    fine = SMALL.model_copy(update={"rows": 84, "columns": 112, "slice_mm": 4.0})
+    averages = fine.model_copy(update={"sampling": 2, "pixel_mm": 2.5})
+
+    own = prepared_input(prepared.prepare(case, models, fine), fine)
+    other = prepared_input(prepared.prepare(case, models, averages), fine)
+
+    assert own.tensor.shape[3:] == other.tensor.shape[3:]
+    assert abs(own.tensor.shape[2] - other.tensor.shape[2]) <= 1
+    both = min(own.tensor.shape[2], other.tensor.shape[2])
+    lungs = [found.tensor[0, 1, :both] > 0 for found in (own, other)]
+    assert np.count_nonzero(lungs[0] & lungs[1]) > 0.9 * np.count_nonzero(lungs[0] | lungs[1])
+    assert all(low > 0 for low in other.low)
 
 
 def test_a_case_that_names_no_sampling_is_stretched(tmp_path: Path) -> None:
