@@ -113,6 +113,7 @@ AT_START: Mapping[str, frozenset[str]] = {
             "ae_title",
             "port",
             "bind",
+            "balancers",
             "feedback",
             "maximum_associations",
             "maximum_associations_per_address",

@@ -40,6 +40,13 @@ class NodeSettings(Section):
         description="AE titles that may send, separated by commas, each from anywhere or from an"
         " address or network (CT1, ROUTER@10.1.0.0/16); empty lets anybody send.",
     )
+    balancers: Networks = Field(
+        default=(),
+        description="Addresses or networks of load balancers, separated by commas, that begin"
+        " every connection with a header of the PROXY protocol (version 1 or 2): the address that"
+        " it names is the sender's, and what comes from them without one is closed. From nobody"
+        " else is a header believed.",
+    )
     commitment_peers: Listeners = Field(
         default=(),
         description="Senders that may ask for storage commitment, and where they hear our answers"

@@ -23,7 +23,7 @@ from config.settings import Settings
 from dicom_node.analysis.configuration import model_folder
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
-from dicom_node.network.own_address import is_own
+from dicom_node.network.addresses.own_address import is_own
 from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError

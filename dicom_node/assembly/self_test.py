@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from config.settings import Settings
 from dicom_node.assembly.security import credentials_of
 from dicom_node.health import Health
+from dicom_node.network.addresses.networks import Networks
+from dicom_node.network.addresses.own_address import EVERY_INTERFACE, addresses_of
+from dicom_node.network.addresses.proxy_protocol import OWN_CONNECTION
 from dicom_node.network.association import Peer
-from dicom_node.network.own_address import EVERY_INTERFACE
 from dicom_node.network.tls import certified_name
 from dicom_node.resources import Resources
 from dicom_node.self_test.schedule import PART, SelfTestRules
@@ -33,6 +35,9 @@ def self_test_rules_of(settings: Settings) -> SelfTestRules:
 def own_peer_of(settings: Settings, port: int) -> Peer:
     """Make the peer that is this node: it is called as a scanner calls it.
 
+    Where its own address is one of a load balancer, as of one on the same host, it expects a
+    header of us, too.
+
     Raises
     ------
     NodeError
@@ -40,12 +45,15 @@ def own_peer_of(settings: Settings, port: int) -> Peer:
     """
     bind, tls = settings.node.bind, settings.tls
     credentials = credentials_of(tls) if tls.receive else None
+    host = LOOPBACK.get(bind, "127.0.0.1") if bind in EVERY_INTERFACE else bind
+    balancers = Networks.of(settings.node.balancers)
     return Peer(
         ae_title=settings.node.ae_title,
-        host=LOOPBACK.get(bind, "127.0.0.1") if bind in EVERY_INTERFACE else bind,
+        host=host,
         port=port,
         tls=credentials,
         certified_name=certified_name(credentials.certificate) if credentials else "",
+        preamble=OWN_CONNECTION if any(map(balancers.include, addresses_of(host))) else b"",
     )
 
 

@@ -169,6 +169,7 @@ def installation_lines(settings: Settings) -> list[tuple[str, str]]:
         ("AE title", node.ae_title),
         ("listens on", f"{node.bind}:{node.port}{', TLS' if tls.receive else ''}"),
         ("who may call", ", ".join(node.calling_aes) or "everybody"),
+        ("load balancers that name senders", ", ".join(node.balancers) or "none"),
         ("host", platform.node()),
         ("storage folder", str(settings.storage.folder)),
         ("database", settings.database_url.partition(":")[0]),

@@ -39,6 +39,8 @@ class Peer:
     ----------
     certified_name
         What its certificate must name; empty for its host.
+    preamble
+        Sent before anything else, TLS as well: a header, if it takes us for a load balancer.
     """
 
     ae_title: str
@@ -47,6 +49,7 @@ class Peer:
     timeout_seconds: float = 30.0
     tls: Credentials | None = None
     certified_name: str = ""
+    preamble: bytes = b""
 
 
 def associate(
@@ -84,6 +87,7 @@ def associate(
     reached, opened, refusals = threading.Event(), list[Association](), list[str]()
     if context is not None:
         context.report = lambda _, reason: refusals.append(reason)
+        context.preamble = peer.preamble
 
     def give_up() -> None:
         """Hang up on a peer whose answer trickles: each byte would extend the wait for it."""
@@ -102,6 +106,7 @@ def associate(
             tls_args=(context, peer.certified_name or peer.host) if context is not None else None,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _send_at_once),
+                *_introducing(peer),
                 (evt.EVT_DATA_SENT, _send_at_once),
                 (evt.EVT_CONN_OPEN, lambda _: reached.set()),
                 (evt.EVT_CONN_OPEN, lambda event: opened.append(event.assoc)),
@@ -159,6 +164,17 @@ def _send_at_once(event: Event) -> None:
     if wire is not None and wire.socket is not None:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _introducing(peer: Peer) -> list[evt.EventHandlerType]:
+    """Make what sends a preamble; where there is TLS its context does, before the handshake."""
+
+    def introduce(event: Event) -> None:
+        wire = event.assoc.dul.socket
+        if wire is not None and wire.socket is not None:
+            wire.socket.sendall(peer.preamble)
+
+    return [(evt.EVT_CONN_OPEN, introduce)] if peer.preamble and peer.tls is None else []
 
 
 def _failure(assoc: Association, peer: Peer, *, reached: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TLS, HTTP, DICOM = "TLS", "HTTP", "DICOM"
+PROXY = "the PROXY protocol of a load balancer"
 LEAST = 2  #: bytes by which a protocol may be known
 
 STARTS: tuple[tuple[bytes, str], ...] = (
@@ -10,8 +11,8 @@ STARTS: tuple[tuple[bytes, str], ...] = (
     *((method, HTTP) for method in (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"PRI * ")),
     *((method, HTTP) for method in (b"DELETE ", b"PATCH ", b"CONNECT ", b"TRACE ", b"PROPFIND ")),
     (b"SSH-", "SSH"),
-    (b"PROXY ", "the PROXY protocol of a load balancer"),
-    (b"\r\n\r\n\0\r\nQUIT\n", "the PROXY protocol of a load balancer"),
+    (b"PROXY ", PROXY),
+    (b"\r\n\r\n\0\r\nQUIT\n", PROXY),
     (b"\x0bMSH", "HL7"),
     (b"\x01\0", DICOM),  # an A-ASSOCIATE-RQ, PS3.8 9.3.2
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -100,6 +101,7 @@ class ReportingSocket(ssl.SSLSocket):
         """As in `ssl`; the peer's address is asked for before, as a broken connection has none."""
         address = self._address()
         try:
+            self._introduce()
             super().do_handshake(block)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
@@ -117,6 +119,11 @@ class ReportingSocket(ssl.SSLSocket):
             if not self.server_side:
                 self._report(self._address(), fault)
             raise
+
+    def _introduce(self) -> None:
+        preamble = getattr(self.context, "preamble", b"")
+        if preamble and not self.server_side:
+            socket.socket.sendall(self, preamble)  # as it is: that of TLS would encrypt it
 
     def _address(self) -> str:
         try:
@@ -146,8 +153,15 @@ class ReportingObject(ssl.SSLObject):
 
 
 class ReportingContext(ssl.SSLContext):
-    """A TLS context that calls `report` with the peer's address, and why TLS failed."""
+    """A TLS context that calls `report` with the peer's address, and why TLS failed.
+
+    Attributes
+    ----------
+    preamble
+        Sent by who connects, before the handshake.
+    """
 
     sslsocket_class = ReportingSocket
     sslobject_class = ReportingObject
     report: Callable[[str, str], object] = staticmethod(lambda *_: None)
+    preamble = b""

@@ -33,6 +33,7 @@ from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import watch_identity_key
 from dicom_node.maintenance.consistency import folder_is_away
+from dicom_node.network.addresses.networks import Networks
 from dicom_node.network.sop_classes import WORKLIST_EVENT
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
 from dicom_node.node.disk_room import watch_room
@@ -162,6 +163,7 @@ def start_reception(
                 (node.bind, node.port),
                 ingest,
                 tls=tls,
+                balancers=Networks.of(node.balancers),
                 services=_services(
                     commitment_scp, cancel_requests_of(settings, resources), resources, ingest, wake
                 ),

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from dicom_node.network.addresses.networks import Network, source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +54,6 @@ class AllowedCallers:
         if any(caller.ae_title.casefold() == title.casefold() for caller in self.allowed):
             return "its AE title is known in other upper and lower case only"
         return "its AE title is not one of those that may call"
-
-
-def source_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Read the address of a peer; IPv4 mapped into IPv6 is IPv4."""
-    source = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
-        return source.ipv4_mapped
-    return source
 
 
 def _caller(entry: str) -> Caller:

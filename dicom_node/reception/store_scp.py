@@ -23,14 +23,15 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import ThreadedAssociationServer
 
 import dicom_node.network.pynetdicom_internals.library_settings  # noqa: F401  # made by importing
 from dicom_node.logs import log
+from dicom_node.network.addresses.networks import Networks
 from dicom_node.network.association import requestor
 from dicom_node.network.command_set import HIGH
 from dicom_node.network.pynetdicom_internals import fast_store_scp
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits, hang_up
+from dicom_node.network.pynetdicom_internals.proxied_server import ProxiedServer
 from dicom_node.network.pynetdicom_internals.version import TESTED
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.sop_classes import (
@@ -40,7 +41,6 @@ from dicom_node.network.sop_classes import (
     WORKLIST_EVENT,
     transfer_syntaxes_of,
 )
-from dicom_node.network.tls_failure import ReportingContext
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.refusals import Refusal
 from dicom_node.reception.store_handler import InstanceSink, store_and_answer
@@ -63,6 +63,7 @@ ENDINGS = {
     "Evt19": "its association request cannot be read",
 }
 """Events that end a connection before there is an association, PS3.8 Table 9-10, 9.2.2."""
+NOBODY = Networks()
 ABORT_SECONDS = 1.0  #: longest wait for peers to hear that their associations are aborted
 FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
@@ -289,7 +290,7 @@ class Receiver:
             )
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, list(transfer_syntaxes_of(sop_class)))
-        self._server: ThreadedAssociationServer | None = None
+        self._server: ProxiedServer | None = None
         self._thread: threading.Thread | None = None
 
     def take(self, callers: AllowedCallers, *, require_called_ae: bool) -> None:
@@ -307,6 +308,7 @@ class Receiver:
         *,
         fast: bool = True,
         tls: ssl.SSLContext | None = None,
+        balancers: Networks = NOBODY,
         services: Sequence[evt.EventHandlerType] = (),
     ) -> tuple[str, int]:
         """Start to listen; return the address bound (port 0 asks for a free one).
@@ -317,6 +319,8 @@ class Receiver:
             Whether the fast path is used, where it can be.
         tls
             Context of TLS connections; None for plain ones.
+        balancers
+            Load balancers that begin each connection with the address of its sender.
         services
             Handlers of services beside storage.
         """
@@ -333,63 +337,44 @@ class Receiver:
             (evt.EVT_ABORTED, handle_aborted),
             *services,
         ]
-        self._server = server = (
-            self._listen_fast(address, sink, handlers, tls)
-            if fast and self._fast_usable()
-            else self._listen_stock(address, sink, handlers, tls)
-        )
+        make = self._fast_server if fast and self._fast_usable() else self._stock_server
+        self._server = server = make(address, sink, handlers, tls)
+        server.turned_away, server.balancers = partial(_record_end, sink), balancers
+        self.restart()
         host, port = cast(socket.socket, server.socket).getsockname()[:2]
         return str(host), int(port)
 
-    def _listen_fast(
+    def _fast_server(
         self,
         address: tuple[str, int],
         sink: InstanceSink,
         handlers: list[evt.EventHandlerType],
         tls: ssl.SSLContext | None,
-    ) -> ThreadedAssociationServer:
-        """Listen with the fast path."""
-        self._server = fast_store_scp.make_server(
-            self._ae,
-            address,
-            fast_store_scp.Callbacks(
-                store=partial(store_and_answer, sink), turned_away=partial(_record_end, sink)
-            ),
-            self._limits,
-            handlers,
-            tls,
-        )
-        self.restart()
-        return self._server
+    ) -> ProxiedServer:
+        """Make a server with the fast path."""
+        store = partial(store_and_answer, sink)
+        return fast_store_scp.make_server(self._ae, address, store, self._limits, handlers, tls)
 
-    def _listen_stock(
+    def _stock_server(
         self,
         address: tuple[str, int],
-        sink: InstanceSink,
+        _: InstanceSink,
         handlers: list[evt.EventHandlerType],
         tls: ssl.SSLContext | None,
-    ) -> ThreadedAssociationServer:
-        """Listen as pynetdicom does; it keeps its thread to itself, so we look for it.
-
-        It also keeps failed TLS handshakes to itself: the context tells of them.
-        """
-        if isinstance(tls, ReportingContext):
-            tls.report = partial(_record_end, sink)
-        before = set(threading.enumerate())
-        server = self._ae.start_server(address, block=False, ssl_context=tls, evt_handlers=handlers)
-        started = (thread for thread in threading.enumerate() if thread not in before)
-        self._thread = next(
-            (thread for thread in started if thread.name.startswith("AcceptorServer")), None
+    ) -> ProxiedServer:
+        """Make a server whose associations are pynetdicom's own."""
+        server = self._ae.make_server(
+            address, ssl_context=tls, evt_handlers=handlers, server_class=ProxiedServer
         )
-        return cast(ThreadedAssociationServer, server)  # None only when blocking
+        return cast(ProxiedServer, server)  # pynetdicom says: or its own
 
     def is_alive(self) -> bool:
-        """Say whether the thread that accepts connections runs, as far as it is known."""
-        return self._thread is None or self._thread.is_alive()
+        """Say whether the thread that accepts connections runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def restart(self) -> None:
         """Start a thread that accepts connections, in place of one that has ended."""
-        server = cast(ThreadedAssociationServer, self._server)
+        server = cast(ProxiedServer, self._server)
         self._thread = threading.Thread(
             target=server.serve_forever, name="AcceptorServer", daemon=True
         )

@@ -13,6 +13,7 @@ from pynetdicom import evt
 from sqlalchemy import select
 
 from dicom_node.identity_key import keyed
+from dicom_node.network.addresses.networks import Networks
 from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.reception.access import AllowedCallers
 from dicom_node.reception.index_writer import IndexWriter
@@ -78,6 +79,7 @@ def receiving(
     timeout_seconds: float = 10,
     fast: bool = True,
     tls: ssl.SSLContext | None = None,
+    balancers: Sequence[str] = (),
     services: Sequence[evt.EventHandlerType] = (),
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
@@ -92,7 +94,14 @@ def receiving(
         sop_classes=sop_classes,
         notified=notified,
     )
-    address = receiver.listen(("127.0.0.1", 0), sink, fast=fast, tls=tls, services=services)
+    address = receiver.listen(
+        ("127.0.0.1", 0),
+        sink,
+        fast=fast,
+        tls=tls,
+        balancers=Networks.of(balancers),
+        services=services,
+    )
     try:
         yield receiver, address
     finally:
@@ -128,6 +137,7 @@ def running_receiver(
     limits: AssociationLimits | None = None,
     sop_classes: Sequence[str] = CT_CLASSES,
     tls: ssl.SSLContext | None = None,
+    balancers: Sequence[str] = (),
 ) -> Iterator[Reception]:
     """Run a receiver that keeps and records what it receives."""
     with indexing(resources) as index:
@@ -141,6 +151,7 @@ def running_receiver(
             limits=limits,
             sop_classes=sop_classes,
             tls=tls,
+            balancers=balancers,
         ) as (receiver, address):
             yield Reception(receiver, address, resources, index, ingest)
 

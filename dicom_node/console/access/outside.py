@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 
 from starlette.datastructures import Headers
 
 from config.network import ConsoleSettings
 from dicom_node.console.access.people import Role, user_name
 from dicom_node.errors import NodeError
+from dicom_node.network.addresses.networks import Networks
 from storage.console.changes import Change, record_change
 from storage.console.users import User, add_user, change_user, find_user
 from storage.database.sessions import Session
@@ -35,12 +35,7 @@ class OutsideUser:
 
 def is_trusted(settings: ConsoleSettings, address: str) -> bool:
     """Say whether a connection comes from a proxy whose word counts."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return False
-    known = getattr(known, "ipv4_mapped", None) or known
-    return any(known in ip_network(one, strict=False) for one in settings.trusted_proxies)
+    return Networks.of(settings.trusted_proxies).include(address)
 
 
 def proxied_user(settings: ConsoleSettings, address: str, headers: Headers) -> OutsideUser | None:

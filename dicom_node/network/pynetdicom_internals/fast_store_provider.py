@@ -36,7 +36,7 @@ from dicom_node.network.command_set import (
     c_store_response,
     parse,
 )
-from dicom_node.network.foreign_protocols import DICOM, protocol_of
+from dicom_node.network.foreign_protocols import DICOM, PROXY, protocol_of
 from dicom_node.network.pynetdicom_internals.association_request import (
     ASSOCIATE_RQ,
     with_readable_titles,
@@ -61,6 +61,7 @@ from dicom_node.network.pynetdicom_internals.pdu import (
     Invalid,
     first_fragment,
 )
+from dicom_node.network.pynetdicom_internals.proxied_server import SENT_NOTHING
 from dicom_node.network.pynetdicom_internals.read_ahead import ReadAheadSocket
 from dicom_node.network.received_instance import ReceivedInstance
 
@@ -72,8 +73,10 @@ LENIENCE = 1 << 20  #: bytes by which a PDU may exceed the length announced; som
 DATA_TRANSFER, CLOSING = "Sta6", "Sta13"  #: PS3.8 9.2.1: established; waiting for the end
 BEFORE_REQUEST = {"Sta1", "Sta2"}  #: PS3.8 9.2.1: idle; awaiting an A-ASSOCIATE-RQ
 CLOSED, INVALID = "Evt17", "Evt19"  #: PS3.8 Table 9-10
-SENT_NOTHING = "it connected, and hung up without sending anything"
 CUT_OFF = "it hung up in the midst of its association request"
+NOT_A_BALANCER = (
+    "it speaks the PROXY protocol of a load balancer, and its address is none of [node] balancers"
+)
 UNREADABLE = "its association request cannot be read"
 
 
@@ -232,6 +235,8 @@ class FastProvider(DULServiceProvider):
             sent = CUT_OFF if wire.start else SENT_NOTHING
             raise Closed(sent) from fault
         protocol = protocol_of(wire.start)
+        if protocol == PROXY:
+            raise Invalid(NOT_A_BALANCER)
         if protocol not in {"", DICOM}:
             raise Invalid(f"it speaks {protocol}, this port speaks DICOM")
         if kind != ASSOCIATE_RQ:

@@ -7,21 +7,17 @@ It depends on how pynetdicom's classes work together, so it is used with tested 
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler
 
-from dicom_node.logs import log
 from dicom_node.network.command_set import RESPONSE
 from dicom_node.network.pynetdicom_internals.fast_store_provider import FastProvider
 from dicom_node.network.pynetdicom_internals.message_bounds import (
@@ -30,32 +26,15 @@ from dicom_node.network.pynetdicom_internals.message_bounds import (
     first_to_go,
     hang_up,
 )
+from dicom_node.network.pynetdicom_internals.proxied_server import ProxiedServer
 from dicom_node.network.pynetdicom_internals.read_ahead import TICK_SECONDS, ReadAheadSocket
 from dicom_node.network.pynetdicom_internals.version import is_tested
 from dicom_node.network.received_instance import ReceivedInstance
 
-ACCEPT_AGAIN_SECONDS = 0.1  #: wait after a connection could not be accepted
-TurnedAway = Callable[[str, str], object]  #: records an address, and why it was turned away
 Store = Callable[[ReceivedInstance], int]  #: stores an instance, returns the C-STORE status
 Handlers = list[tuple[Callable[..., Any], list[Any] | None]]  #: of a notification event
 MAXIMUM_SILENT = 100  #: connections without an association request; the oldest make room
 MADE_ROOM = "it asked for no association, and others needed its place"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callbacks:
-    """Functions that a fast server calls.
-
-    Attributes
-    ----------
-    store
-        Keeps an instance.
-    turned_away
-        Records a connection that ended without an association to trigger an event.
-    """
-
-    store: Store
-    turned_away: TurnedAway
 
 
 def usable() -> bool:
@@ -126,53 +105,32 @@ class FastHandler(RequestHandler):
         return assoc
 
 
-class FastServer(ThreadedAssociationServer):
-    """Listens for connections; the accepting thread never waits for a peer."""
+class FastServer(ProxiedServer):
+    """Listens for connections; their upper layers are fast, and do the TLS handshake themselves."""
 
     store: Store
     limits: AssociationLimits
     allowance: Allowance
-    turned_away: TurnedAway
-
-    def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
-        """Log what went wrong with one connection; socketserver would print it."""
-        del request
-        log.exception("association_broken", host=client_address[0], reason="see the traceback")
-        self.turned_away(client_address[0], "a fault of this node: see its log")
+    handshake_at_once = False
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Accept a connection; too many that have not requested an association make room."""
-        del request
         silent = [assoc for assoc in self.active_associations if assoc.requestor.primitive is None]
         if len(silent) >= MAXIMUM_SILENT:
             oldest = first_to_go(silent)
             cast(FastProvider, oldest.dul).fault = MADE_ROOM
             hang_up(oldest)
         if len(silent) < 2 * MAXIMUM_SILENT:  # those that were hung up are ending still
-            return True
+            return super().verify_request(request, client_address)
         host = str(cast(tuple[Any, ...], client_address)[0])
         self.turned_away(host, "too many connections wait for their association request")
         return False
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """As in pynetdicom, but the TLS handshake is left to the association's own thread."""
-        try:
-            client, address = cast(socket.socket, self.socket).accept()
-        except OSError as fault:
-            self.turned_away("", f"connections cannot be accepted: {fault.strerror}")
-            time.sleep(ACCEPT_AGAIN_SECONDS)  # no descriptors are left: it would spin
-            raise
-        if self.ssl_context:
-            client = self.ssl_context.wrap_socket(
-                client, server_side=True, do_handshake_on_connect=False
-            )
-        return client, address
 
 
 def make_server(
     ae: AE,
     address: tuple[str, int],
-    callbacks: Callbacks,
+    store: Store,
     limits: AssociationLimits,
     handlers: list[evt.EventHandlerType],
     ssl_context: ssl.SSLContext | None = None,
@@ -186,7 +144,6 @@ def make_server(
     """
     contexts = ae.supported_contexts
     server = FastServer(ae, address, ae.ae_title, contexts, ssl_context, handlers, FastHandler)
-    server.store, server.turned_away = callbacks.store, callbacks.turned_away
-    server.limits, server.allowance = limits, Allowance()
+    server.store, server.limits, server.allowance = store, limits, Allowance()
     ae._servers.append(server)  # as `AE.start_server` does
     return server

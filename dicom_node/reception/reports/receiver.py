@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import select
 import socket
 import ssl
@@ -12,9 +11,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dicom_node.network.addresses.networks import Networks
 from dicom_node.network.hl7.mllp import FrameReader, framed
 from dicom_node.network.tls_failure import tls_cause
-from dicom_node.reception.access import Network, source_of
 from dicom_node.reception.refusals import Refusal
 
 MOST_CONNECTIONS = 16  #: at a time; an interface engine has one, or one of each department
@@ -65,9 +64,7 @@ class ReportReceiver:
         *,
         patience: Patience | None = None,
     ) -> None:
-        self._senders: tuple[Network, ...] = tuple(
-            ipaddress.ip_network(one, strict=False) for one in senders
-        )
+        self._senders = Networks.of(senders)
         self._answer, self._refuse = answer, refuse
         self._patience = patience or Patience()
         self._lock = threading.Lock()
@@ -150,8 +147,7 @@ class ReportReceiver:
         thread.start()
 
     def _why_not(self, address: str) -> str:
-        source = source_of(address)
-        if self._senders and not any(source in network for network in self._senders):
+        if self._senders.networks and not self._senders.include(address):
             return "its address is none of [reports] senders"
         with self._lock:
             is_full = len(self._open) >= MOST_CONNECTIONS

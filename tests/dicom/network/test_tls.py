@@ -96,7 +96,6 @@ def test_strangers_and_plain_connections_are_not(listening: Listening, tmp_path:
     assert listening.memory.kept == []
 
 
-@pytest.mark.parametrize("listening", [True], ids=["fast"], indirect=True)  # stock: it does
 def test_a_peer_that_keeps_silent_in_the_handshake_keeps_nobody_waiting(
     listening: Listening, tmp_path: Path
 ) -> None:

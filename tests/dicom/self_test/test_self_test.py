@@ -11,7 +11,7 @@ import pytest
 import trustme
 from pydicom import dcmread
 
-from config.network import TlsSettings
+from config.network import NodeSettings, TlsSettings
 from config.reader import load
 from config.settings import SelfTestSettings, Settings
 from dicom_node.assembly.resources import existing_resources
@@ -91,6 +91,28 @@ def test_its_images_come_by_tls_where_the_port_speaks_nothing_else(tmp_path: Pat
     )
     context = server_context(ours, verify_peers=True)
     with running_receiver(open_resources(tmp_path), tls=context) as reception:
+        ask(reception.resources)
+        self_test_job_of(settings, reception.resources, reception.address[1]).poll()
+
+        assert len(indexed(reception)) == 1
+        assert reception.resources.health.snapshot() == ()
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "tls"])
+def test_its_images_come_where_a_load_balancer_is_on_the_same_host(
+    tmp_path: Path, *, by_tls: bool
+) -> None:
+    ours = credentials(tmp_path / "tls", trustme.CA(), "node")
+    files = {"certificate": ours.certificate, "key": ours.key, "authorities": ours.authorities}
+    settings = Settings(
+        node=NodeSettings(balancers=("127.0.0.0/8",)),
+        tls=TlsSettings(receive=True, **files) if by_tls else TlsSettings(),
+    )
+    with running_receiver(
+        open_resources(tmp_path),
+        tls=server_context(ours, verify_peers=True) if by_tls else None,
+        balancers=settings.node.balancers,
+    ) as reception:
         ask(reception.resources)
         self_test_job_of(settings, reception.resources, reception.address[1]).poll()
 

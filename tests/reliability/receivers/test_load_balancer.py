@@ -18,6 +18,7 @@ from tests.reliability.receivers.test_standing_by import told
 from tests.reliability.receivers.two_receivers import INSTANCES, Receivers, make_series
 from tests.support.node_process import free_port, wait_until
 from tests.support.paths import ROOT
+from tests.support.peers.balancer import BALANCER
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,10 +48,12 @@ def balanced(receivers: Receivers, tmp_path: Path) -> Iterator[Balanced]:
     for (name, node), last in zip(receivers.nodes.items(), ("11", "12"), strict=True):
         asked = free_port()
         ini = node.ini.read_text().replace("[log]\n", f"[monitoring]\nport = {asked}\n\n[log]\n")
-        node.ini.write_text(ini)
+        callers = f"balancers = {BALANCER}\ncalling_aes = SCANNER@127.0.0.1, TEST\n"
+        node.ini.write_text(ini.replace("[node]\n", f"[node]\n{callers}"))
         old = f"server {name} 10.1.0.{last}:11112"
         assert old in text
-        text = text.replace(old, f"server {name} 127.0.0.1:{node.port} port {asked}")
+        new = f"server {name} 127.0.0.1:{node.port} port {asked} source {BALANCER}"
+        text = text.replace(old, new)
     assert "bind :104" in text
     (tmp_path / "haproxy.cfg").write_text(text.replace("bind :104", f"bind 127.0.0.1:{port}"))
     receivers.start()

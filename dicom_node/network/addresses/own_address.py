@@ -10,10 +10,11 @@ EVERY_INTERFACE = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not bound
 def is_own(host: str, bind: str) -> bool:
     """Tell whether a receiver bound to `bind` is reached under a host name; False if unknown."""
     own = bind in EVERY_INTERFACE
-    return any(address == bind or (own and _is_here(address)) for address in _addresses(host))
+    return any(address == bind or (own and _is_here(address)) for address in addresses_of(host))
 
 
-def _addresses(host: str) -> set[str]:
+def addresses_of(host: str) -> set[str]:
+    """Look a host name up; nothing if it is not known."""
     try:
         return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
     except (OSError, ValueError):  # not known, or no name at all

@@ -1,0 +1,1 @@
+"""Addresses: our own, those of networks that settings name, and what load balancers say."""
