@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from config.reader import load
 from config.settings import RetentionSettings
 from dicom_node.cli.app import app
 from storage.database import (
@@ -40,6 +41,21 @@ def test_every_command_is_explained() -> None:
 
     assert [name for name in commands if f"dicom-node {name}" not in COMMANDS] == []
     assert [name for name, command in commands.items() if not command.help] == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        block
+        for document in DOCUMENTS
+        for block in re.findall(r"```ini\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    ],
+)
+def test_settings_of_the_guides_are_taken(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "node.ini"
+    file.write_text(f"[storage]\nfolder = data\n\n{block}")
+
+    assert load(file).node.ae_title == "AINODE"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
