@@ -44,7 +44,7 @@ from dicom_node.cli.maintenance import (
     upgrade,
     workitems,
 )
-from dicom_node.cli.options import INI, AsJson, Ini, err, out
+from dicom_node.cli.options import INI, AsJson, DestinationName, Ini, err, out
 from dicom_node.cli.research import agreement, compare, evaluate, localise, model, stability, train
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
@@ -54,6 +54,7 @@ from storage.errors import StorageError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # rich's own takes [section] for a style, and shows nothing
     help="A DICOM node that analyses chest CT for COVID-19 and writes the results back to the PACS."
     " For research use only; its results are not a diagnosis.",
 )
@@ -174,7 +175,8 @@ def check(as_json: AsJson = False, config: Ini = INI) -> None:
         err.print(f"[bold red]fault:[/] {escape(fault)}")
     if faulty:
         raise typer.Exit(1)
-    out.print(f"{config}: the settings are in order, {len(settings.destinations)} destination(s).")
+    words = f"{config}: the settings are in order, {len(settings.destinations)} destination(s)."
+    out.print(words, markup=False)
 
 
 @app.command()
@@ -192,9 +194,7 @@ def constraints() -> None:
 
 
 @app.command()
-def echo(
-    name: Annotated[str, typer.Argument(help="A destination of the settings.")], config: Ini = INI
-) -> None:
+def echo(name: DestinationName, config: Ini = INI) -> None:
     """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
     from dicom_node.assembly.delivery import sender_of
     from dicom_node.delivery.outcome import Verdict
@@ -297,7 +297,7 @@ def phantom(
     except ValueError as fault:  # too few slices to hold a lesion
         raise NodeError(f"{fault} (--lesions 0 needs no lung)") from fault
     paths = write_series(phantom_datasets(phantom_ct, seed=seed), folder, transfer_syntax)
-    out.print(f"{len(paths)} images in {folder}")
+    out.print(f"{len(paths)} images in {folder}", markup=False)
 
 
 @app.command()

@@ -150,6 +150,7 @@ def add_token(
         f"{name} may ask as {role} until {token.expires_at:%Y-%m-%d}."
         " The token is shown this once:",
         highlight=False,
+        markup=False,
     )
     typer.echo(text)
 

@@ -152,7 +152,8 @@ def show(ct: Path | None, root: Path, console: Console, *, keep: bool = False) -
     if not keep:
         console.print(
             f"the console: {COMMAND} console --config {os.path.relpath(place.ini)}, then"
-            f" {_address(place)} ({CONSOLE_USER}, {password}); make demo KEEP=1 opens it at once"
+            f" {_address(place)} ({CONSOLE_USER}, {password}); make demo KEEP=1 opens it at once",
+            markup=False,
         )
 
 
@@ -187,7 +188,8 @@ def _keep(place: Place, password: str, console: Console) -> None:
     command = [sys.executable, "-P", "-m", "dicom_node", "console", "--config", str(place.ini)]
     with place.console_log.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603  # our own command
-    console.print(f"the console: {_address(place)} ({CONSOLE_USER}, {password}), until Ctrl-C")
+    words = f"the console: {_address(place)} ({CONSOLE_USER}, {password}), until Ctrl-C"
+    console.print(words, markup=False)
     try:
         status = process.wait()
         raise NodeError(f"the console ended with status {status}; see {place.console_log}")
@@ -206,7 +208,8 @@ def _phantom(place: Place, console: Console) -> Path:
         spec = PhantomSpec(seed=2, slices=120, spacing_mm=2.5, lesions=8)
         paths = write_series(phantom_datasets(make_phantom(spec), seed=spec.seed), place.phantom)
     console.print(
-        f"synthetic chest CT: {len(paths)} images, {spec.lesions} opacities, in {place.phantom}"
+        f"synthetic chest CT: {len(paths)} images, {spec.lesions} opacities, in {place.phantom}",
+        markup=False,
     )
     return place.phantom
 
@@ -300,7 +303,7 @@ def _print_results(place: Place, ct: Path, console: Console) -> None:
     )
     console.rule("where everything lies")
     for what, where in _whereabouts(place, results, pictures):
-        console.print(f"{what}: {where}")
+        console.print(f"{what}: {where}", markup=False)
 
 
 def _print_not_analysed(place: Place, console: Console) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.options import INI, AsJson, DestinationName, Ini
 from dicom_node.cli.settings import os_user
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer(no_args_is_help=True, help="Destinations of results: list, pause, resume.")
-
-Name = Annotated[str, typer.Argument(help="Name of the destination.")]
 
 
 @app.command(name="list")
@@ -59,13 +56,13 @@ def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
 
 
 @app.command()
-def pause(name: Name, config: Ini = INI) -> None:
+def pause(name: DestinationName, config: Ini = INI) -> None:
     """Send a destination nothing until it is resumed; what waits for it stays."""
     _change(config, name, to_paused=True)
 
 
 @app.command()
-def resume(name: Name, config: Ini = INI) -> None:
+def resume(name: DestinationName, config: Ini = INI) -> None:
     """Send what waits for a paused destination, with all its tries again."""
     _change(config, name, to_paused=False)
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who is told of what; `fault` says why that cannot be, or was not taken."""
+
+    recipient: str
+    subjects: list[str]
+    fault: str
 
 
 @app.command()
@@ -19,6 +30,7 @@ def notify(
     test: Annotated[
         bool, typer.Option("--test", help="Send each a test message, and say who took it.")
     ] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Say who is told of what (section [notify]); with --test send everyone a message."""
@@ -28,23 +40,28 @@ def notify(
     settings = load(config)
     if settings.notify.recipients_file is None:
         raise NodeError("[notify] recipients_file: expected a file, got none: nobody is told")
-    failed = 0
+    told: list[Told] = []
     for recipient in read_recipients(settings.notify.recipients_file):
         title = f"dicom-node {settings.node.ae_title}: test message"
         body = (
             f"A test, sent at {datetime.now().astimezone():%Y-%m-%d %H:%M}."
             f" You are told of: {', '.join(sorted(recipient.subjects))}."
         )
-        told = ", ".join(sorted(recipient.subjects))
+        trouble = ""
         try:
             if test:
                 send_message(recipient.url, title, body)
             else:
                 check_url(recipient.url)
         except NodeError as fault:
-            failed += 1
-            typer.echo(f"{recipient.name}: {told}: {fault}")
-        else:
-            typer.echo(f"{recipient.name}: {told}{' took the message' if test else ''}")
-    if failed:
+            trouble = str(fault)
+        told.append(
+            Told(recipient=recipient.name, subjects=sorted(recipient.subjects), fault=trouble)
+        )
+        if not as_json:
+            outcome = f": {trouble}" if trouble else " took the message" if test else ""
+            typer.echo(f"{recipient.name}: {', '.join(told[-1].subjects)}{outcome}")
+    if as_json:
+        typer.echo(json_text(told))
+    if any(one.fault for one in told):
         raise typer.Exit(1)

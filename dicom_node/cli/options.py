@@ -20,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from config.errors import SettingsError
+from config.reader import load
 from dicom_node.errors import NodeError
 from pipeline.model.manifest import BUNDLED
 
@@ -36,6 +38,21 @@ Ini = Annotated[
     ),
 ]
 INI = Path("dicom-node.ini")
+
+
+def destinations_of(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a destination, of the INI file as far as it can be read."""
+    try:
+        settings = load(context.params.get("config") or INI)
+    except SettingsError:
+        return []
+    return [one.name for one in settings.destinations if one.name.startswith(incomplete)]
+
+
+DestinationName = Annotated[
+    str,
+    typer.Argument(help="A destination of the settings.", autocompletion=destinations_of),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 DAY = "today|yesterday|YYYY-MM-DD"  #: forms in which a day is named
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.table import Table
 from config.destinations import Destination
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import INI, AsJson, Ini, out
+from dicom_node.cli.options import INI, AsJson, DestinationName, Ini, out
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 
@@ -23,7 +23,7 @@ app = typer.Typer()
 
 @app.command()
 def probe(
-    name: Annotated[str, typer.Argument(help="A destination of the settings.")],
+    name: DestinationName,
     as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:

@@ -78,7 +78,7 @@ def process_folder(
         if profiled:
             console.print(profile.table())
     if not series:
-        console.print(f"no DICOM series in {folder}")
+        console.print(f"no DICOM series in {folder}", markup=False)
     if failed:
         raise NodeError(f"{failed} of {len(series)} series failed, see above")
     return analysed
@@ -102,7 +102,7 @@ def _with_bar(
 def _print_answer(
     series: FoundSeries, answer: Analysed | Unsuitable, target: Path, console: Console
 ) -> None:
-    console.print(f"series of {len(series.paths)} instances -> {target}")
+    console.print(f"series of {len(series.paths)} instances -> {target}", markup=False)
     if isinstance(answer, Unsuitable):
         console.print(f"  not analysed: {escape(answer.text)} ({answer.code})")
         return

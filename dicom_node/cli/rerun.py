@@ -12,7 +12,7 @@ import typer
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import DAY, INI, Ini, bar, day_of, err
+from dicom_node.cli.options import DAY, INI, Ini, bar, day_of, destinations_of, err
 from dicom_node.cli.settings import os_user
 from dicom_node.errors import NodeError
 
@@ -72,10 +72,16 @@ def redeliver(
     series: Uids = None,
     study: Annotated[str | None, typer.Option(help="All series of this study.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every series.")] = False,
-    destination: Annotated[str | None, typer.Option(help="Only to this destination.")] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(help="Only to this destination.", autocompletion=destinations_of),
+    ] = None,
     to: Annotated[
         str | None,
-        typer.Option(help="Everything once more to this destination, which was replaced."),
+        typer.Option(
+            help="Everything once more to this destination, which was replaced.",
+            autocompletion=destinations_of,
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="With --to: results made from this day on.", metavar=DAY)

@@ -19,9 +19,9 @@ def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) 
     """Send files and print the outcome; return how many were not accepted."""
     outgoing, others = outgoing_files(folder)
     for path in others:
-        console.print(f"left out, not DICOM: {path}")
+        console.print(f"left out, not DICOM: {path}", markup=False)
     if not outgoing:
-        console.print(f"no DICOM files in {folder}")
+        console.print(f"no DICOM files in {folder}", markup=False)
         return 1
     troubles: Counter[str] = Counter()
     examples: dict[str, Path] = {}
@@ -31,10 +31,11 @@ def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) 
             troubles[outcome.detail] += 1
             examples.setdefault(outcome.detail, file.path)
     console.print(
-        f"{len(outgoing) - troubles.total()} of {len(outgoing)} accepted by {peer.ae_title}"
+        f"{len(outgoing) - troubles.total()} of {len(outgoing)} accepted by {peer.ae_title}",
+        markup=False,
     )
     for detail, count in troubles.items():
-        console.print(f"{count} not accepted: {detail} (such as {examples[detail]})")
+        console.print(f"{count} not accepted: {detail} (such as {examples[detail]})", markup=False)
     return troubles.total()
 
 

@@ -12,7 +12,7 @@ import typer
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of
+from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, destinations_of
 from storage.states import SeriesState
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def list_series(
     since: Since = None,
     received: Received = None,
     sender: Annotated[str, typer.Option(help="AE title that sent it.")] = "",
-    destination: Annotated[str, typer.Option(help="With results for this destination.")] = "",
+    destination: Annotated[
+        str,
+        typer.Option(help="With results for this destination.", autocompletion=destinations_of),
+    ] = "",
     patient: Annotated[str, typer.Option(help="Patient ID, exactly; it is kept nowhere.")] = "",
     accession: Annotated[str, typer.Option(help="Accession Number, exactly.")] = "",
     study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",

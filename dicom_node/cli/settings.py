@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from config.hot import waiting_for_restart
-from config.reader import Place, read_text
+from config.reader import SECTIONS, Place, read_text
 from config.versions import Version, digest, folder_of, restore, versions, write_settings
 from dicom_node.cli.options import INI, AsJson, Ini, out
 from dicom_node.cli.views.json_text import json_text
@@ -24,11 +24,25 @@ app = typer.Typer(
 )
 
 
+def keys_of(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete SECTION.KEY, but for those of destinations; nothing where a value is to follow."""
+    if len(context.params.get("pairs") or ()) % 2:
+        return []
+    names = (
+        f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields
+    )
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @app.command("set")
 def set_values(
     pairs: Annotated[
         list[str],
-        typer.Argument(metavar="SECTION.KEY VALUE ...", help="Such as analysis.threshold 0.3"),
+        typer.Argument(
+            metavar="SECTION.KEY VALUE ...",
+            help="Such as analysis.threshold 0.3",
+            autocompletion=keys_of,
+        ),
     ],
     config: Ini = INI,
 ) -> None:

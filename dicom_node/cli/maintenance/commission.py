@@ -43,5 +43,5 @@ def commission(
         write_document(protocol, file)
     for point in protocol.open_points:
         err.print(f"[bold red]open:[/] {escape(point)}")
-    out.print(f"{file}: {len(protocol.open_points)} open")
+    out.print(f"{file}: {len(protocol.open_points)} open", markup=False)
     raise typer.Exit(1 if protocol.open_points else 0)

@@ -58,7 +58,7 @@ def drain(
     for words in _left(settings):
         if not is_running(folder, receiver):
             raise NodeError(f"the node has ended meanwhile; left: {words}")
-        err.print(words, highlight=False)
+        err.print(words, highlight=False, markup=False)
         time.sleep(LOOK_SECONDS)
     typer.echo("all is done: the node may be stopped")
 

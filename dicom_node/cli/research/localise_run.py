@@ -71,4 +71,4 @@ def write(
     if compared:
         (folder / CURVES).write_bytes(draw_froc(compared.systems))
     console.print(Markdown(text))
-    console.print(f"page and figures: {folder}")
+    console.print(f"page and figures: {folder}", markup=False)

@@ -95,7 +95,7 @@ def show(
     for one in spreads(scores):
         words = f"{one.case}: {one.as_it_came:.3f}, standard deviation {one.deviation:.3f}"
         console.print(f"{words}, {one.low:.3f} to {one.high:.3f}: {', '.join(one.answers)}")
-    console.print(f"table, scores and plot: {folder}")
+    console.print(f"table, scores and plot: {folder}", markup=False)
 
 
 def hold(measured: Measured, at_most: float) -> None:

@@ -207,7 +207,7 @@ def _train(cases: Sequence[Path], run: Path, training: ClassifierTraining, model
             models,
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
-    out.print(f"weights: {weights}")
+    out.print(f"weights: {weights}", markup=False)
     for unscored in sorted(run.glob("*-unscored.txt")):
         out.print(f"[yellow]cases without a score[/], and why: {escape(str(unscored))}")
     return weights
@@ -233,7 +233,7 @@ def _make_model(
         run / "model", lambda folder: write_model(folder, base, trained, name=name, version="1")
     )
     hint = f"calibrate it with {scores}" if made else "it was there, and is left as it was"
-    out.print(f"model: {run / 'model'} ({hint})", highlight=False)
+    out.print(f"model: {run / 'model'} ({hint})", highlight=False, markup=False)
 
 
 @app.command("paper")
@@ -332,7 +332,9 @@ def lungs(
             device=where,
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
-    out.print(f"model: {folder}{' (it was there, and is left as it was)' if there else ''}")
+    out.print(
+        f"model: {folder}{' (it was there, and is left as it was)' if there else ''}", markup=False
+    )
 
 
 @synthesis.command("synthesise")
@@ -380,7 +382,7 @@ def synthesise(
             lambda done, total: progress.update(task, completed=done, total=total),
             wanted=wanted,
         )
-    out.print(f"cases: {cases}")
+    out.print(f"cases: {cases}", markup=False)
 
 
 def undescribed(cases: Sequence[Path]) -> list[str]:

@@ -395,3 +395,15 @@ def test_a_worker_without_its_files_for_tls_says_so_once(
 
     assert isinstance(answer.exception, NodeError)
     assert said in str(answer.exception)
+
+
+def test_a_path_with_brackets_is_shown_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "[red]ct"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no DICOM")
+
+    sent = CliRunner().invoke(app, ["send", str(folder)]).output
+    analysed = CliRunner().invoke(app, ["process", str(folder), "--out", str(tmp_path / "out")])
+
+    assert f"no DICOM files in {folder}" in sent
+    assert f"no DICOM series in {folder}" in analysed.output

@@ -42,6 +42,7 @@ VIEWS = {
     "model list": (),
     "model show": (),
     "model verify": ("bundled",),
+    "notify": (),
     "probe": ("PACS",),
     "queue": (),
     "ready": (),
@@ -62,7 +63,7 @@ ACTS = set(
     constraints / demo / destinations pause / destinations resume / drain / drift accept / echo /
     erase / evaluate / example / export / feedback import / governance licences /
     governance pack / governance registry / governance sbom /
-    localise / model import / notify / phantom / process / redeliver / reinject / reissue /
+    localise / model import / phantom / process / redeliver / reinject / reissue /
     reprocess / restore / run / scheduler / send / settings restore / settings set / support /
     stability / synthesise / token add /
     token revoke / train classifier / train lungs / train paper / user add / user disable /
@@ -91,8 +92,11 @@ ALL = dict(commands(typer.main.get_group(app)))
 
 @pytest.fixture
 def ini(tmp_path: Path, pacs: StandInPacs) -> Path:
-    path = tmp_path / "node.ini"
-    path.write_text(INI.format(port=free_port(), pacs_port=pacs.port, quiet=1, more=""))
+    path, recipients = tmp_path / "node.ini", tmp_path / "recipients"
+    recipients.write_text(f"faults json://127.0.0.1:{free_port()}/\n")
+    recipients.chmod(0o600)
+    more = f"\n[notify]\nrecipients_file = {recipients}\n"
+    path.write_text(INI.format(port=free_port(), pacs_port=pacs.port, quiet=1, more=more))
     keyed(open_resources(load(path))).close()
     return path
 
@@ -193,3 +197,57 @@ def test_a_shell_completes_commands(shell: str) -> None:
     )
 
     assert "list" in ended.stdout, ended.stderr
+
+
+def completed(words: str, config: Path) -> list[str]:
+    """Complete the last word as bash does, in this process."""
+    shown = CliRunner().invoke(
+        app,
+        [],
+        prog_name="dicom-node",
+        env={
+            "_DICOM_NODE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+            "DICOM_NODE_CONFIG": str(config),
+        },
+    )
+    return sorted(shown.output.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("dicom-node echo P", ["PACS"]),
+        ("dicom-node destinations pause ", ["PACS"]),
+        ("dicom-node redeliver --to P", ["PACS"]),
+        ("dicom-node echo Q", []),
+        ("dicom-node settings set analysis.thr", ["analysis.threads", "analysis.threshold"]),
+        ("dicom-node settings set analysis.threshold analysis.thr", []),
+    ],
+)
+def test_a_shell_completes_destinations_and_settings(
+    ini: Path, words: str, expected: list[str]
+) -> None:
+    assert completed(words, ini) == expected
+
+
+def test_a_shell_completes_nothing_of_an_ini_file_that_is_faulty(tmp_path: Path) -> None:
+    (tmp_path / "node.ini").write_text("[nonsense]\n")
+
+    assert completed("dicom-node echo P", tmp_path / "node.ini") == []
+
+
+IN_BRACKETS = re.compile(r"\[[a-z][a-z, ]*\]")  #: sections of the INI file, what may be left out
+
+
+def test_help_loses_nothing_in_brackets() -> None:
+    lost = []
+    for path, command in ALL.items():
+        texts = [command.help, *(getattr(option, "help", "") for option in command.params)]
+        wanted = {word for text in texts for word in IN_BRACKETS.findall(text or "")}
+        if wanted:
+            help_ = CliRunner().invoke(app, [*path.split(), "--help"], env={"COLUMNS": "500"})
+            lost += [word for word in wanted if word not in " ".join(help_.output.split())]
+
+    assert lost == []
