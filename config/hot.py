@@ -158,7 +158,9 @@ AT_START: Mapping[str, frozenset[str]] = {
     ),
     "closing": frozenset({"notifications", "check_every_seconds"}),
     "analysis": frozenset({"model", "device", "threads"}),
-    "engine": frozenset({"scheduler", "certificate", "key", "authorities", "memory_limit_gb"}),
+    "engine": frozenset(
+        {"scheduler", "certificate", "key", "authorities", "fetch_folder", "memory_limit_gb"}
+    ),
     "delivery": frozenset({"check_every_seconds"}),
     "log": frozenset({"level", "format", "file"}),
     "audit": frozenset({"syslog", "protocol"}),

@@ -343,6 +343,11 @@ class EngineSettings(Section):
     authorities: OptionalPath = Field(
         default=None, description="Certificates of those who sign the engine's certificates."
     )
+    fetch_folder: OptionalPath = Field(
+        default=None,
+        description="Of 'dicom-node worker': a folder of its own, into which it fetches the"
+        " instances of each series from the node; empty where it sees the storage folder.",
+    )
     memory_limit_gb: float = Field(
         default=0.0,
         ge=0,

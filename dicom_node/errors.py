@@ -6,8 +6,11 @@ NodeError            a person can do something about it: the command line prints
 ├── CannotRepeat     a rerun is not possible: too little is still stored
 ├── NoNotice         it cannot be said in a notice why a series was not analysed
 ├── EngineLost       a worker of the engine died, hung or was restarted during the task
+│   └── AlteredResult  what a worker handed back is not what it had made
 ├── EngineAway       the engine lost the task before a worker began it, or it is not there
-│   └── NoWorker     no worker may take a task at the moment
+│   ├── NoWorker     no worker may take a task at the moment
+│   └── NotFetched   a worker could not fetch the files of its task
+├── AlteredFile      a worker fetched a file that is not the one the node keeps
 ├── FolderAway       the storage folder is away or cannot be written: nothing may be judged by it
 └── UnfitWorker      a worker of the engine cannot do the work of this node
 AnalysisFault        an analysis broke off for a reason that nobody foresaw
@@ -41,12 +44,24 @@ class EngineLost(NodeError):
     """The worker that ran the task died, hung or was restarted."""
 
 
+class AlteredResult(EngineLost):
+    """What came back from a worker has another SHA-256 than what it had made."""
+
+
 class EngineAway(NodeError):
     """No worker began the task: the engine is not there, or lost it."""
 
 
 class NoWorker(EngineAway):
     """A task was not handed out: there is no worker that may take it at the moment."""
+
+
+class NotFetched(EngineAway):
+    """A worker could not fetch the files of its task, or had no room for them."""
+
+
+class AlteredFile(NodeError):
+    """A worker fetched a file whose SHA-256 is not the one that the node keeps."""
 
 
 class FolderAway(NodeError):

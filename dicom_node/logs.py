@@ -136,6 +136,8 @@ EVENTS = frozenset(
         "commitment_ignored",
         "commitment_asked_for",
         "commitment_not_reported",
+        "files_sent",
+        "files_not_sent",
         "engine_away",
         "engine_connected",
         "engine_ready",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dicom_node.errors import (
+    AlteredFile,
     AnalysisFault,
     CannotRepeat,
     EngineAway,
@@ -19,6 +20,7 @@ from storage.series.lifecycle import SeriesTicket
 
 #: Faults whose reason says enough; any other is logged with its traceback.
 EXPECTED = (
+    AlteredFile,
     CannotRepeat,
     ModelError,
     ConformanceError,
@@ -119,10 +121,10 @@ def consequence_of(
 
 
 def may_be_of_the_worker(fault: Exception) -> bool:
-    """Whether a worker may lack the model, a library, or a file that others can read."""
+    """Whether a worker may lack the model, a library, or a file that others have as it is."""
     if isinstance(fault, AnalysisFault):
         return fault.of_the_worker
-    return isinstance(fault, ModelError | UnfitWorker)
+    return isinstance(fault, ModelError | UnfitWorker | AlteredFile)
 
 
 def _code(fault: Exception) -> FailedReason:
@@ -142,7 +144,7 @@ def reason_of(fault: Exception, rerun: str = "") -> str:
             return f"{rerun}: {fault}"
         case ModelError() | ConformanceError() | OutOfMemory():
             return f"{PREFIXES[type(fault)]}: {fault}"
-        case EngineLost() | EngineAway() | FolderAway() | UnfitWorker():
+        case EngineLost() | EngineAway() | FolderAway() | UnfitWorker() | AlteredFile():
             return str(fault)
         case _:
             kind = fault.kind if isinstance(fault, AnalysisFault) else type(fault).__name__

@@ -32,7 +32,15 @@ from dicom_node.analysis.worker.messages import (
     Unsuitable,
 )
 from dicom_node.analysis.workers import AnalysisTask, Executor, R, Workers
-from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, FolderAway, NoNotice, NoWorker
+from dicom_node.errors import (
+    AlteredFile,
+    AnalysisFault,
+    EngineAway,
+    EngineLost,
+    FolderAway,
+    NoNotice,
+    NoWorker,
+)
 from dicom_node.health import WorkerLoad
 from dicom_node.logs import log
 from dicom_node.resources import Resources
@@ -520,11 +528,11 @@ class AnalysisDispatcher:
                         why = f"a notice expected, got {type(other).__name__}"
             except (StaleState, EngineAway, *CANNOT_WRITE):
                 raise
-            except (EngineLost, AnalysisFault) as fault:
+            except (EngineLost, AlteredFile, AnalysisFault) as fault:
                 if isinstance(away := self._or_folder_away(fault), FolderAway):
                     raise away from fault
                 why = fault.kind if isinstance(fault, AnalysisFault) else str(fault)
-                of_the_worker = isinstance(fault, EngineLost) or fault.of_the_worker
+                of_the_worker = not isinstance(fault, AnalysisFault) or fault.of_the_worker
                 if of_the_worker and pending.tries < NOTICE_TRIES:
                     self._blame(ticket, task.worker, why)
                     self._make_notice(replace(pending, tries=pending.tries + 1))

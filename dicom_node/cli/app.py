@@ -156,7 +156,13 @@ def worker(
     address = engine_address_of(settings)
     if address.scheduler == EMBEDDED:
         raise NodeError("[engine] scheduler: expected the address of a scheduler, got 'embedded'")
-    run_worker(address, name=name, tasks=tasks, model=model_folder(settings))
+    run_worker(
+        address,
+        name=name,
+        tasks=tasks,
+        model=model_folder(settings),
+        fetch_folder=settings.engine.fetch_folder,
+    )
 
 
 @app.command()

@@ -6,14 +6,11 @@ Reads everything once, a little at a time; changes nothing, and the node may run
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
-
-from dicom_node.network.file_meta import read_meta
+from dicom_node.network.file_meta import is_kept_as, sha256_from
 from dicom_node.resources import Resources
 from storage.files.folder import LATER
 from storage.files.sums import read_sums
@@ -22,7 +19,6 @@ from storage.results.kept_results import kept_folders
 from storage.series.instances import kept_digests
 
 PAGE = 500  #: rows read in one transaction
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -53,7 +49,7 @@ def compare_contents(
     """
     for path, digest in _instances(resources):
         compared.files += 1
-        if trouble := _trouble(resources.folder.locate(path), digest, _is_instance):
+        if trouble := _trouble(resources.folder.locate(path), digest, is_kept_as):
             yield Finding(kind=Kind.INSTANCE_CHANGED, what=path, detail=trouble)
         step()
     for folder in _folders(resources):
@@ -91,26 +87,7 @@ def _unread(fault: OSError) -> str:
 
 
 def _is_file(path: Path, digest: str) -> bool:
-    return _digest(path, 0) == digest
-
-
-def _is_instance(path: Path, digest: str) -> bool:
-    """Compare the data set; the File Meta Information names the last sender, and is left out."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            start = read_meta(file).end
-    except (InvalidDicomError, AttributeError, ValueError, EOFError):
-        start = 0
-    return _digest(path, start) == digest or _digest(path, 0) == digest
-
-
-def _digest(path: Path, start: int) -> str:
-    found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        file.seek(start)
-        while chunk := file.read(CHUNK_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
+    return sha256_from(path, 0) == digest
 
 
 def _instances(resources: Resources) -> Iterator[tuple[str, str]]:

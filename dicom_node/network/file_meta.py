@@ -1,16 +1,23 @@
-"""Read the File Meta Information of a file (PS3.10 7.1): UIDs, and offset of the data set."""
+"""Read the File Meta Information of a file (PS3.10 7.1): UIDs, and offset of the data set.
+
+It names the last sender of an instance, and so is left out of the digest under which it is kept.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass
 from io import FileIO
+from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 
+CHUNK_BYTES = 1 << 20
 HEAD_BYTES = 1024  #: read at once; longer File Meta Information is left to pydicom
 PREFIX = slice(128, 132)
 GROUP = b"\x02\x00"
@@ -51,6 +58,32 @@ def read_meta(file: FileIO) -> FileMeta:
         If a UID is missing.
     """
     return _scan(file.read(HEAD_BYTES)) or _read(file)
+
+
+def is_kept_as(path: Path, digest: str) -> bool:
+    """Tell whether a SHA-256 is that of the data set of a file, or of all of it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            start = read_meta(file).end
+    except (InvalidDicomError, AttributeError, ValueError, EOFError):
+        start = 0
+    return sha256_from(path, start) == digest or sha256_from(path, 0) == digest
+
+
+def sha256_from(path: Path, start: int) -> str:
+    """Digest the bytes of a file from an offset on."""
+    found = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while chunk := file.read(CHUNK_BYTES):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def _scan(head: bytes) -> FileMeta | None:

@@ -48,7 +48,7 @@ class HeldSlice:
     path
         Relative to the storage folder.
     digest
-        SHA-256 of the file.
+        SHA-256 of the file without its Part 10 header.
     """
 
     sop_instance_uid: str

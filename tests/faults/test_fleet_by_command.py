@@ -7,17 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.analysis.engine.connection import EngineAddress, connect
+from dicom_node.analysis.worker.messages import EndsRequest, SourceFile
 from dicom_node.errors import EngineAway
 from dicom_node.health import Health
 from dicom_node.network.tls import Credentials
 from tests.support.fleet import tend_until
-from tests.support.fleet_tasks import prove
+from tests.support.fleet_tasks import find_files, prove
 from tests.support.node_process import free_port
 from tests.support.paths import ROOT
 
@@ -57,7 +59,8 @@ def fleet(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     running = []
     for what, host in (("scheduler", "scheduler1"), ("worker", "gpu1")):
         ini = tmp_path / f"{what}.ini"
-        ini.write_text(INI.format(port=port, folder=folder, host=host))
+        own = f"fetch_folder = {tmp_path}/fetched/own\n" if what == "worker" else ""
+        ini.write_text(INI.format(port=port, folder=folder, host=host) + own)
         more = ("--bind", "127.0.0.1") if what == "scheduler" else ()
         with (tmp_path / f"{what}.log").open("w") as log:
             running.append(
@@ -71,6 +74,12 @@ def fleet(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     assert [process.wait(60) for process in running] == [0, 0]
 
 
+def instance(path: Path) -> EndsRequest:
+    path.write_bytes(b"an image")
+    digest = sha256(b"an image").hexdigest()
+    return EndsRequest(files=(SourceFile(path=path, sop_instance_uid="1", digest=digest),))
+
+
 def test_a_node_analyses_there_and_a_stranger_cannot(
     fleet: tuple[str, Path], tmp_path: Path
 ) -> None:
@@ -80,6 +89,10 @@ def test_a_node_analyses_there_and_a_stranger_cannot(
     engine = ComputeEngine(partial(connect, ours), prove, health, renewed=False)
     tend_until(engine, lambda: engine.slots == 1, health)
     assert engine.submit(os.getpid).result(60) != os.getpid()
+    found = engine.submit(find_files, instance(tmp_path / "instance.dcm")).result(60)
+    assert found.digests == (sha256(b"an image").hexdigest(),)
+    assert found.paths[0].is_relative_to(tmp_path / "fetched" / "own")
+    assert list((tmp_path / "fetched" / "own").iterdir()) == []
     engine.close()
 
     make_certificates(tmp_path / "other", "node1")

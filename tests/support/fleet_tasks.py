@@ -3,8 +3,11 @@
 import os
 import queue
 import resource
+import stat
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,14 @@ import numpy as np
 from distributed import get_worker
 
 from dicom_node.analysis.engine.waiting import is_waited_for
+from dicom_node.analysis.fetch.access import files_at_hand
 from dicom_node.analysis.worker.faults import as_analysis_fault
-from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, Unchanged
+from dicom_node.analysis.worker.messages import (
+    Analysed,
+    AnalysisRequest,
+    EndsRequest,
+    Unchanged,
+)
 from dicom_node.analysis.worker.series_task import HandOver, keep_back
 from dicom_node.errors import AnalysisFault, UnfitWorker
 from tests.support.light_analysis import analysed
@@ -85,6 +94,35 @@ def analyse_where(
     if os.environ.get("SMALL"):
         take_memory(request)
     return analysed(request, hand_over)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFiles:
+    """What a task found of its files.
+
+    Attributes
+    ----------
+    mode
+        Of the folder in which they are.
+    """
+
+    process: int
+    worker: str
+    paths: tuple[Path, ...]
+    digests: tuple[str, ...]
+    mode: int
+
+
+def find_files(request: EndsRequest) -> FoundFiles:
+    """Read the files of a request, wherever they are."""
+    with files_at_hand(request.files) as files:
+        return FoundFiles(
+            process=os.getpid(),
+            worker=str(get_worker().name),
+            paths=tuple(file.path for file in files),
+            digests=tuple(sha256(file.path.read_bytes()).hexdigest() for file in files),
+            mode=stat.S_IMODE(files[0].path.parent.stat().st_mode),
+        )
 
 
 def hand_over_and_wait(go: Path, hand_over: Callable[[object], None]) -> str:

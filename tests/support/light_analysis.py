@@ -8,6 +8,7 @@ from io import BytesIO
 from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from dicom_node.analysis.fetch.access import files_at_hand
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.analysis.worker.series_task import HandOver, as_begun, keep_back
 from dicom_node.clock_watch import utc_now
@@ -36,7 +37,8 @@ def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObje
 
 def analysed(request: AnalysisRequest, hand_over: HandOver = keep_back) -> Analysed | Unchanged:
     """Every file is read, as the real analysis does; the rest is made up."""
-    sources = [dcmread(BytesIO(file.path.read_bytes())) for file in request.files]
+    with files_at_hand(request.files) as files:
+        sources = [dcmread(BytesIO(file.path.read_bytes())) for file in files]
     inputs = inputs_digest(request.series_instance_uid, request.instances, "light", {})
     if stands(inputs, request.earlier):
         return Unchanged()

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from dicom_node.analysis.engine.task import Cut, Early, Task
 from dicom_node.analysis.engine.worker_condition import SILENT_SECONDS
 from dicom_node.analysis.engine.worker_pool import WorkerPool
 from dicom_node.analysis.engine.worker_records import REST, Pace
+from dicom_node.analysis.fetch.fetching import let_go, send
+from dicom_node.analysis.fetch.offer import offered_files
 from dicom_node.errors import EngineAway, NoWorker
 from dicom_node.health import Health
 from dicom_node.logs import log
@@ -150,7 +152,8 @@ class ComputeEngine:
             if self._connection is None or not chosen:
                 raise NoWorker("the engine has no worker that may take a task")
             addresses = frozenset(worker.address for worker in chosen)
-            token, task = uuid.uuid4().hex, Task[T](addresses, early)
+            offered = [file for argument in arguments for file in offered_files(argument)]
+            token, task = uuid.uuid4().hex, Task[T](addresses, early, offered)
             self._tasks[token] = task
             future = self._connection.client.submit(
                 unpack_and_call,
@@ -168,7 +171,7 @@ class ComputeEngine:
                 allow_other_workers=False,
             )
             task.follow(future)
-        task.when_done(lambda _: self._forget(token))
+        task.when_done(lambda _: self._ended(token, task))
         return task
 
     def end(self, task: Task[Any]) -> None:
@@ -262,15 +265,20 @@ class ComputeEngine:
         self._say_away(reason)
         self._close(connection)
 
-    def _told(self, event: tuple[float, dict[str, str]]) -> None:
-        """Enter that a task was begun, or handed a part over; on the client's own thread."""
+    def _told(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Enter what a worker tells of a task; on the client's own thread.
+
+        It was begun, has handed a part over, or asks for files.
+        """
         _, told = event
         token = told["token"]
         with self._lock:
             task = self._tasks.get(token)
-        if task is None:
+        if "ask" in told:
+            self._send(token, task, told["ask"], told["files"])
+        elif task is None:
             return
-        if "part" not in told:
+        elif "part" not in told:
             address = told["worker"]
             task.begin(self._pool.identity_at(address), address, time.monotonic())
         elif task.early is not None:
@@ -282,9 +290,33 @@ class ComputeEngine:
             raise EngineAway("the connection was closed")
         return take_over(connection.client, token)
 
-    def _forget(self, token: str) -> None:
+    def _send(self, token: str, task: Task[Any] | None, ask: int, numbers: Sequence[int]) -> None:
+        """Send the files that the worker of a task asks for.
+
+        Of a task that has ended, Dask may have lost the result, and have it made once more.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        if task is None:
+            send(connection.client, token, ask, None)
+            return
+        task.asks = ask
+        chosen = [task.offered[number] for number in numbers]
+        label = self._pool.label_of(task.worker)
+        send(connection.client, token, ask, chosen, worker=label)
+
+    def _ended(self, token: str, task: Task[Any]) -> None:
+        """Forget a task; a worker that could not fetch its files is left out for a while."""
         with self._lock:
             self._tasks.pop(token, None)
+            connection = self._connection
+        if not task.failed:
+            return
+        if task.asks and connection is not None:
+            let_go(connection.client, token, task.asks)
+        if reason := task.not_fetched:
+            self._pool.record_refusal(task.worker, reason)
 
     def _ask(self, worker: SeenWorker) -> Future[None]:
         if self._connection is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from dicom_node.analysis.engine.connection import (
     usable_security_of,
 )
 from dicom_node.analysis.engine.worker_records import Pace
+from dicom_node.analysis.fetch.access import FETCH_FOLDER
+from dicom_node.analysis.fetch.private_folder import PrivateFolder
 from dicom_node.analysis.worker.models import MODELS
 from dicom_node.logs import log
 
@@ -28,7 +30,14 @@ AGAIN = Pace(first_seconds=1.0, longest_seconds=60.0)  #: between two tries to r
 JOIN_SECONDS = 60.0  #: how long a worker waits for its scheduler before that counts as a failure
 
 
-def run_worker(address: EngineAddress, *, name: str | None, tasks: int, model: Path) -> None:
+def run_worker(
+    address: EngineAddress,
+    *,
+    name: str | None,
+    tasks: int,
+    model: Path,
+    fetch_folder: Path | None = None,
+) -> None:
     """Work for a scheduler until SIGTERM or SIGINT; join it again whenever it comes back.
 
     Parameters
@@ -39,22 +48,33 @@ def run_worker(address: EngineAddress, *, name: str | None, tasks: int, model: P
         How many tasks it runs at the same time.
     model
         Folder of a model, besides those of the package.
+    fetch_folder
+        Folder of its own for files that it fetches; None where it sees the storage folder.
 
     Raises
     ------
+    NodeError
+        If that folder will not do.
     EngineAway
         If the files for TLS with the scheduler are missing, or do not belong together.
     """
     usable_security_of(address)  # else it would say so again and again
     dask.config.set({**SELDOM, "distributed.worker.http.routes": []})
-    asyncio.run(_work(address, name, tasks, model))
+    environment = {**surroundings(address.threads), MODELS: str(model)}
+    if fetch_folder is not None:
+        fetch_folder = fetch_folder.absolute()
+        PrivateFolder(fetch_folder).prepare()
+        environment[FETCH_FOLDER] = str(fetch_folder)
+    asyncio.run(_work(address, name, tasks, environment))
 
 
-async def _work(address: EngineAddress, name: str | None, tasks: int, model: Path) -> None:
+async def _work(
+    address: EngineAddress, name: str | None, tasks: int, environment: Mapping[str, str]
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    spawn_within({**surroundings(address.threads), MODELS: str(model)})
+    spawn_within(environment)
     failures = 0
     while not stop.is_set():
         try:

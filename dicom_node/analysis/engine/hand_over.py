@@ -8,16 +8,16 @@ the rest at the end of the task.
 
 from __future__ import annotations
 
-import pickle  # between node and worker, under TLS: see SECURITY.md
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from distributed import Client, Queue, get_worker
 
+from dicom_node.analysis.engine.packed_call import Sealed, opened, sealed
+from dicom_node.analysis.fetch.access import by_way_of
+from dicom_node.analysis.fetch.fetching import access_for
 from dicom_node.errors import EngineAway
-
-T = TypeVar("T")
 
 PUT_SECONDS = 10  #: patience of a worker with the scheduler
 GET_SECONDS = 1  #: patience of the node with a part that was announced: it is there, or lost
@@ -38,21 +38,30 @@ class _Left(threading.local):
 _left = _Left()
 
 
-def announced(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
-    """Run a function, in a worker, after telling those who listen that it begins."""
+def announced(topic: str, token: str, function: Callable[..., object], *arguments: Any) -> Sealed:  # noqa: ANN401  # any picklable value
+    """Run a function, in a worker, after telling those who listen that it begins.
+
+    It has the files of its arguments at hand by `dicom_node.analysis.fetch.access`.
+    """
     worker = get_worker()
     worker.log_event(topic, {"token": token, "worker": worker.address})
-    return function(*arguments)
+    with by_way_of(access_for(topic, token, arguments)):
+        return sealed(function(*arguments))
 
 
-def handing_over(topic: str, token: str, function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  # any picklable value
+def handing_over(
+    topic: str,
+    token: str,
+    function: Callable[..., object],
+    *arguments: Any,  # noqa: ANN401  # any picklable value
+) -> Sealed:
     """Run a function as `announced`, which may call its last argument with a part of its result."""
 
     def hand_over(part: object) -> None:
         try:
             _left.release()
             _left.queue = queue = Queue(token)
-            queue.put(pickle.dumps(part), timeout=PUT_SECONDS)
+            queue.put(sealed(part), timeout=PUT_SECONDS)
             get_worker().log_event(topic, {"token": token, "part": True})
         except Exception:  # noqa: BLE001, S110  # library border: the part comes with the rest
             pass
@@ -71,7 +80,7 @@ def take_over(client: Client, token: str) -> Any:  # noqa: ANN401  # what the ta
     try:
         queue: Queue = Queue(token, client=client)
         try:
-            return pickle.loads(queue.get(timeout=GET_SECONDS))  # noqa: S301  # from our worker
+            return opened(queue.get(timeout=GET_SECONDS))
         finally:
             for _ in ("the node", "the worker"):  # the scheduler counts who holds a queue
                 queue.close()

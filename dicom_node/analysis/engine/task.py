@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
@@ -12,10 +12,13 @@ from distributed import Future
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from dicom_node.errors import EngineAway, EngineLost
+from dicom_node.analysis.engine.packed_call import Sealed, opened
+from dicom_node.analysis.fetch.offer import OfferedFile
+from dicom_node.errors import EngineAway, EngineLost, NotFetched
 
 T = TypeVar("T")
 
+ASK_SECONDS = 5.0  #: patience with the scheduler where nothing hangs on its answer
 
 Early = Callable[[Callable[[], Any]], None]
 """Gets a function that fetches what a task has handed over; called on the engine's own thread."""
@@ -45,6 +48,10 @@ class Task(Generic[T]):
         Workers that may run it.
     early
         Told when it has handed over a part of what it comes to; None if it does not.
+    offered
+        Files that its worker may ask for, by their numbers.
+    asks
+        How often it has asked.
     worker, address
         The worker that has begun it, and the address of its process; empty before.
     started_at
@@ -53,21 +60,27 @@ class Task(Generic[T]):
         Whether the scheduler had it begun a second time.
     """
 
-    def __init__(self, addresses: frozenset[str], early: Early | None = None) -> None:
+    def __init__(
+        self,
+        addresses: frozenset[str],
+        early: Early | None = None,
+        offered: Sequence[OfferedFile] = (),
+    ) -> None:
         self.addresses = addresses
         self.early = early
+        self.offered, self.asks = offered, 0
         self.worker = ""
         self.address = ""
         self.started_at: float | None = None
         self.repeated = False
         self._cut: Cut | None = None
-        self._future: Future[T] | None = None
+        self._future: Future[Sealed] | None = None
         self._lock = threading.Lock()
         self._ended = False
         self._lost = False
         self._acts: list[Callable[[Task[T]], None]] = []
 
-    def follow(self, future: Future[T]) -> None:
+    def follow(self, future: Future[Sealed]) -> None:
         """Take what Dask gave for it."""
         self._future = future
         future.add_done_callback(lambda _: self._end())
@@ -113,7 +126,8 @@ class Task(Generic[T]):
         Raises
         ------
         EngineLost
-            If the worker that had begun it died, hung, or ran out of memory.
+            If the worker that had begun it died, hung, or ran out of memory, or what it handed
+            back is not what it had made.
         EngineAway
             If no worker had begun it, or the engine as a whole was lost; other errors are the
             task's own.
@@ -121,7 +135,7 @@ class Task(Generic[T]):
         if self._lost or self._of_dask.status in {"cancelled", "lost"}:
             raise self._loss()
         try:
-            value: T = self._of_dask.result(timeout=timeout_seconds)
+            value: T = opened(self._of_dask.result(timeout=timeout_seconds))
         except KilledWorker as lost:
             if self.worker and self._cut is not Cut.NEIGHBOUR:
                 raise EngineLost("its worker died during the analysis") from lost
@@ -134,13 +148,29 @@ class Task(Generic[T]):
             raise
         return value
 
+    @property
+    def failed(self) -> bool:
+        """Whether an ended task came to nothing."""
+        return self._lost or self._of_dask.status != "finished"
+
+    @property
+    def not_fetched(self) -> str:
+        """Why an ended task could not fetch its files; empty if that did not end it."""
+        if self._lost or self._of_dask.status != "error":
+            return ""
+        try:
+            fault = self._of_dask.exception(timeout=ASK_SECONDS)
+        except Exception:  # noqa: BLE001  # library border: the connection is lost
+            return ""
+        return str(fault) if isinstance(fault, NotFetched) else ""
+
     def _loss(self) -> EngineLost | EngineAway:
         if self._cut in SENTENCES:
             return EngineLost(SENTENCES[self._cut])
         return EngineAway("the engine was lost during the analysis")
 
     @property
-    def _of_dask(self) -> Future[T]:
+    def _of_dask(self) -> Future[Sealed]:
         if self._future is None:
             raise RuntimeError("expected a task that was handed to the engine")
         return self._future

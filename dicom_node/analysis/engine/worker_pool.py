@@ -133,6 +133,20 @@ class WorkerPool:
             if record.is_left_out(now):
                 self._leave_out(identity, record)
 
+    def record_refusal(self, identity: str, reason: str) -> None:
+        """Record that a worker could not begin with a task: it is left out at once."""
+        with self._lock:
+            known = self._records.get(identity, WorkerRecord())
+            record = after_refusal(known, reason, time.monotonic(), self._rest)
+            self._records[identity] = record
+            self._leave_out(identity, record)
+
+    def label_of(self, identity: str) -> str:
+        """Name a worker as people do; by its identity if it is not there."""
+        with self._lock:
+            labels = (one.label for one in self._seen.values() if one.identity == identity)
+            return next(labels, identity)
+
     def look_at(self, workers: list[SeenWorker]) -> None:
         """Take note of the workers there are, and of the proofs that were given."""
         now = time.monotonic()

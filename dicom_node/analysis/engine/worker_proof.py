@@ -6,12 +6,15 @@ every series it gets, and faster than a good one analyses them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom.config
 
 from dicom_node.analysis.configuration import software_version
+from dicom_node.analysis.fetch.access import FETCH_FOLDER
+from dicom_node.analysis.fetch.private_folder import PrivateFolder
 from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import AnalysisConfig
 from dicom_node.analysis.worker.models import load_models
@@ -29,7 +32,7 @@ class Requirements:
     software
         Version of the node.
     storage
-        The storage folder, whose files the worker has to read.
+        The storage folder, whose files the worker has to read, unless it fetches them.
     installation
         The identity that is kept in that folder.
     """
@@ -47,14 +50,21 @@ def prove(required: Requirements) -> None:
     ------
     UnfitWorker
         If the version is another, or the storage folder is not the node's.
+    NodeError
+        If the worker fetches files, and the folder for them will not do.
     pipeline.errors.ModelError
         If there is no model of that digest, or it is damaged.
     """
     installed = software_version()
     if installed != required.software:
         raise UnfitWorker(f"expected dicom-node {required.software}, it has {installed}")
-    if installation_of(required.storage) != required.installation:
-        raise UnfitWorker(f"it does not see the storage folder of the node, {required.storage}")
+    if folder := os.environ.get(FETCH_FOLDER):
+        PrivateFolder(Path(folder)).prepare()
+    elif installation_of(required.storage) != required.installation:
+        raise UnfitWorker(
+            f"it does not see the storage folder of the node, {required.storage}, nor has it an"
+            " [engine] fetch_folder"
+        )
     # Several tasks may run in threads of one worker: none may put back what another still needs.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE

@@ -6,8 +6,11 @@ The node itself imports this module, and none of what decodes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.config import disable_value_validation
 
+from dicom_node.analysis.fetch.access import files_at_hand
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFile
 from dicom_node.analysis.worker.source_files import parsing, read_instance, require_room
@@ -26,10 +29,11 @@ def look_at_ends(request: EndsRequest) -> EndsSeen:
     from pipeline.scan_quality.lung_ends import ends_outside_lungs
 
     try:
-        with parsing():
-            require_room(request)
-        with disable_value_validation():
-            shares = [_share(file) for file in request.files]
+        with files_at_hand(request.files) as files:
+            with parsing():
+                require_room(replace(request, files=files))
+            with disable_value_validation():
+                shares = [_share(file) for file in files]
     except UnsuitableSeries:
         return EndsSeen(outside=False)
     return EndsSeen(outside=ends_outside_lungs(shares))

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
+from dicom_node.analysis.fetch.access import file_at_hand
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import Answered, FeedbackRequest, Unsuitable
 from dicom_node.analysis.worker.source_files import OF_THE_REQUEST, parsing
@@ -42,7 +43,8 @@ def read_feedback(request: FeedbackRequest) -> Answered | Unsuitable:
     with disable_value_validation():
         for file in request.files:
             try:
-                documents.append(_read(file.path, request.own_uids))
+                with file_at_hand(file.path) as path:
+                    documents.append(_read(path, request.own_uids))
             except UnsuitableSeries as fault:
                 reason = fault
     if documents:

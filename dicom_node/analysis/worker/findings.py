@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.config import disable_value_validation
 
+from dicom_node.analysis.fetch.access import files_are_fetched
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import FoundAhead, ImagesRequest
 from dicom_node.analysis.worker.models import Device, load_models
@@ -102,13 +103,16 @@ _AHEAD = _Ahead()
 def find_ahead(request: ImagesRequest) -> FoundAhead:
     """Find what there is in a series that is about to be closed, and keep it in this process.
 
-    A series that cannot be analysed is left for the analysis to say so.
+    A series that cannot be analysed is left for the analysis to say so. Where files are fetched,
+    nothing is found ahead: they would be fetched twice, and headers read from them outlive them.
 
     Raises
     ------
     OSError
         If a source file cannot be read.
     """
+    if files_are_fetched():
+        return FoundAhead(kept=False)
     _AHEAD.take(request)  # what is kept of another series makes room
     try:
         with disable_value_validation():

@@ -35,7 +35,7 @@ class SourceFile:
     Attributes
     ----------
     digest
-        SHA-256 of the file.
+        SHA-256 under which it is kept: of its data set, or of the file where it came as one.
     """
 
     path: Path

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_dict
 
+from dicom_node.analysis.fetch.access import file_at_hand
 from dicom_node.analysis.worker.encoding import context_of, pack
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import EncodedObject, NoticeRequest
@@ -18,6 +19,7 @@ from dicom_node.errors import NoNotice
 from dicom_node.network.bounded_header import HeaderTooLong, read_attributes
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultObject
+from pipeline.errors import UnsuitableSeries
 from pipeline.series.attributes import text
 from pipeline.series.common_header import BY_FRAME, FILED_BY, ONE_PATIENT, ONE_STUDY, comparable
 
@@ -45,7 +47,11 @@ def notice(request: NoticeRequest) -> EncodedObject:
     headers: list[Dataset] = []
     with disable_value_validation():
         for file in request.series.files:
-            headers.append(_header(file.path, () if not headers else EVIDENCE))
+            try:
+                with file_at_hand(file.path) as path:
+                    headers.append(_header(path, () if not headers else EVIDENCE))
+            except UnsuitableSeries as fault:
+                raise NoNotice(f"an instance cannot be fetched: {fault.text}") from fault
         headers = _filed_together(headers)
         context = context_of(request.series, request.key)
         dataset = not_analysed(headers, request.code, request.text, context)

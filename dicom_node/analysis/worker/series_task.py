@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.configuration import software_versions
+from dicom_node.analysis.fetch.access import file_at_hand, files_are_fetched, files_at_hand
 from dicom_node.analysis.worker.encoding import context_of, pack
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.findings import findings_of, read_series
@@ -33,7 +34,7 @@ from dicom_node.analysis.worker.messages import (
 )
 from dicom_node.analysis.worker.models import folder_of
 from dicom_node.analysis.worker.stopwatch import Progress, Stopwatch
-from dicom_node.errors import CannotRepeat
+from dicom_node.errors import AlteredFile, CannotRepeat
 from pipeline.encode.result.identity import result_key, stands
 from pipeline.encode.result.kinds import ResultKind
 from pipeline.encode.result.result_objects import ResultBundle, ResultObject
@@ -97,8 +98,9 @@ def is_readable(kept: Path) -> bool:
     from pipeline.analysis_file import read
 
     try:
-        read(kept)
-    except (OSError, PipelineError):
+        with file_at_hand(kept) as path:
+            read(path)
+    except (OSError, PipelineError, AlteredFile):
         return False
     return True
 
@@ -126,19 +128,23 @@ def results_of(
         If the kept analysis is of another model or method, or of other instances.
     OSError
         If a source file cannot be read.
+    NotFetched, AlteredFile
+        If one cannot be fetched, or is not the one that the node keeps.
     """
-    try:
-        with disable_value_validation():  # sources are taken as they are; complaints quote them
-            return _analysed(request, progress, hand_over)
+    watch = Stopwatch(progress)
+    try:  # sources are taken as they are; complaints quote them
+        with disable_value_validation(), files_at_hand(request.files) as files:
+            if files_are_fetched():
+                watch.lap("fetch")
+            return _analysed(replace(request, files=files), watch, hand_over)
     except UnsuitableSeries as reason:
         return Unsuitable(code=reason.code, text=reason.text)
 
 
-def _analysed(request: AnalysisRequest, progress: Progress, hand_over: HandOver) -> Analysed:
+def _analysed(request: AnalysisRequest, watch: Stopwatch, hand_over: HandOver) -> Analysed:
     from pipeline.completeness import with_proof
     from pipeline.decision import decide
 
-    watch = Stopwatch(progress)
     if request.kept is None:
         series, undecided, kept = _analyse(request, watch)
     else:
@@ -146,7 +152,7 @@ def _analysed(request: AnalysisRequest, progress: Progress, hand_over: HandOver)
         undecided, kept = _read_kept(request, request.kept)
         watch.lap("analyse")
     manifest, _ = read_manifest(folder_of(request.config.model))
-    progress("encode", 0.0)
+    watch.progress("encode", 0.0)
     analysis = decide(undecided, request.config.options, manifest)
     series = with_proof(series, request.closed_by)
     return encode_decided(request, series, analysis, kept, watch, hand_over)
@@ -169,7 +175,8 @@ def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
     """Read the kept analysis, if it is of this model and method, and of these instances."""
     from pipeline.analysis_file import read, read_values
 
-    kept = path.read_bytes()
+    with file_at_hand(path) as here:
+        kept = here.read_bytes()
     undecided, source = read(BytesIO(kept))
     if undecided.provenance.weights_sha256 != request.config.model.sha256:
         raise CannotRepeat("the kept analysis is of another model: reprocess it")

@@ -7,16 +7,19 @@ worker, of any node: it ends with the step that is under way.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.configuration import software_version
 from dicom_node.analysis.engine.waiting import is_waited_for
+from dicom_node.analysis.fetch.access import file_at_hand, files_at_hand
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.findings import find_in
 from dicom_node.analysis.worker.messages import Shadowed, ShadowRequest, Stopped, Unsuitable
 from dicom_node.analysis.worker.models import folder_of
+from dicom_node.errors import AlteredFile
 from pipeline.encode.result.identity import inputs_digest
 from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
@@ -49,6 +52,8 @@ def find_in_shadow(request: ShadowRequest) -> Shadowed | Unsuitable | Stopped:
         If memory does not suffice, even for one slice at a time on the CPU.
     OSError
         If a source file cannot be read.
+    NotFetched, AlteredFile
+        If one cannot be fetched, or is not the one that the node keeps.
     """
 
     def go_on(_: str = "", __: float = 0.0) -> None:
@@ -59,8 +64,9 @@ def find_in_shadow(request: ShadowRequest) -> Shadowed | Unsuitable | Stopped:
     lungs = _same_lungs(request, kept)
     try:
         go_on()
-        with disable_value_validation():
-            found = find_in(request.images, go_on, lambda series: _fitting(lungs, series))
+        with disable_value_validation(), files_at_hand(request.images.files) as files:
+            images = replace(request.images, files=files)
+            found = find_in(images, go_on, lambda series: _fitting(lungs, series))
     except _MakesWay:
         return Stopped()
     except UnsuitableSeries as reason:
@@ -89,9 +95,10 @@ def _kept(request: ShadowRequest) -> Analysis | None:
     instances = [(file.sop_instance_uid, file.digest) for file in request.images.files]
     source = inputs_digest(request.series_instance_uid, instances, "", {})
     try:
-        values = read_values(request.kept)
-        found, _ = read(request.kept)
-    except (OSError, PipelineError):
+        with file_at_hand(request.kept) as path:
+            values = read_values(path)
+            found, _ = read(path)
+    except (OSError, PipelineError, AlteredFile):
         return None
     is_of_these = values.source == source and values.method == METHOD
     made_by = values.provenance.weights_sha256

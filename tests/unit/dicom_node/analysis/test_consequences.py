@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from dicom_node.analysis.consequences import AttemptPolicy, Failure, Retry, consequence_of
-from dicom_node.errors import AnalysisFault, CannotRepeat, EngineAway, EngineLost, UnfitWorker
+from dicom_node.errors import (
+    AlteredFile,
+    AnalysisFault,
+    CannotRepeat,
+    EngineAway,
+    EngineLost,
+    NotFetched,
+    UnfitWorker,
+)
 from pipeline.errors import ConformanceError, ModelError, OutOfMemory
 from pipeline.reasons import FailedReason
 from storage.series.lifecycle import SeriesTicket
@@ -13,6 +21,8 @@ from storage.states import Rerun
 
 POLICY = AttemptPolicy(attempts=3, task_timeout_seconds=900, first_wait=timedelta(seconds=10))
 AWAY, LOST = EngineAway("no scheduler"), EngineLost("its worker died")
+NOT_FETCHED = NotFetched("the node sent no file")
+ALTERED = AlteredFile("file 1 of 2 is not what the node keeps")
 NO_MODEL = ModelError("none")
 NO_FILE = AnalysisFault("FileNotFoundError", "x.py:3", of_the_data=False, of_the_worker=True)
 BAD_DATA = AnalysisFault("ValueError", "x.py:3", of_the_data=True)
@@ -44,6 +54,9 @@ def ticket(attempts: int = 1, rerun: Rerun | None = None) -> SeriesTicket:
         (NO_FILE, False, False, True),
         (NO_FILE, True, True, False),
         (UnfitWorker("version"), False, False, True),
+        (NOT_FETCHED, True, False, False),
+        (ALTERED, False, False, True),
+        (ALTERED, True, True, False),
         (OSError("of the node"), False, True, False),
         (BAD_DATA, False, True, False),
         (OutOfMemory("x"), False, True, False),
@@ -81,12 +94,17 @@ def test_after_the_last_attempt_a_series_has_failed(fault: Exception) -> None:
     assert found.reason.startswith("3 attempts: ")
 
 
+def test_an_altered_file_that_every_worker_gets_fails_its_series_and_says_so() -> None:
+    found = consequence_of(ALTERED, ticket(3), POLICY, unanimous=True)
+    assert found == Failure(reason=f"3 attempts: {ALTERED}")
+
+
 def test_what_the_data_raise_is_tried_twice() -> None:
     found = consequence_of(BAD_DATA, ticket(2), POLICY, unanimous=False)
     assert found == Failure(reason="ValueError during each analysis; see the log")
 
 
-@pytest.mark.parametrize("fault", [AWAY, NO_MODEL, NO_FILE])
+@pytest.mark.parametrize("fault", [AWAY, NOT_FETCHED, NO_MODEL, NO_FILE, ALTERED])
 def test_what_is_no_fault_of_the_series_never_fails_it(fault: Exception) -> None:
     assert isinstance(consequence_of(fault, ticket(99), POLICY, unanimous=False), Retry)
 

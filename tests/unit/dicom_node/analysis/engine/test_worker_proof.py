@@ -10,10 +10,11 @@ import pytest
 
 from config.settings import AnalysisSettings, Settings, StorageSettings
 from dicom_node.analysis.engine.worker_proof import Requirements, prove
+from dicom_node.analysis.fetch.access import FETCH_FOLDER
 from dicom_node.analysis.worker.models import MODELS, folder_of
 from dicom_node.analysis.worker.series_task import with_own_software
 from dicom_node.assembly.engine import requirements_of
-from dicom_node.errors import UnfitWorker
+from dicom_node.errors import NodeError, UnfitWorker
 from pipeline.encode.conformance import iod
 from pipeline.encode.result.kinds import TRANSFER_SYNTAXES
 from pipeline.errors import ModelError
@@ -69,6 +70,18 @@ def test_a_worker_that_does_not_see_the_files_is_unfit(
 ) -> None:
     with pytest.raises(UnfitWorker, match="does not see the storage folder"):
         prove(replace(required, storage=tmp_path / "not mounted"))
+
+
+def test_a_worker_that_fetches_need_not_see_them(
+    required: Requirements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FETCH_FOLDER, str(tmp_path / "fetched"))
+    prove(replace(required, storage=tmp_path / "not mounted"))
+    assert (tmp_path / "fetched").is_dir()
+
+    (tmp_path / "fetched").chmod(0o755)
+    with pytest.raises(NodeError, match="fetch_folder: expected one of this user alone"):
+        prove(required)
 
 
 def test_a_worker_without_the_model_is_unfit(required: Requirements) -> None:

@@ -1,0 +1,1 @@
+"""Files of the node for workers that do not see its storage folder."""
