@@ -43,14 +43,14 @@ class PrivateFolder:
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self._root.lstat()
+            if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                raise NodeError(self._expected("one of this user alone (mode 700)"))
             with self._locked():
                 self._sweep()
             free = shutil.disk_usage(self._root).free
         except OSError as fault:
             why = fault.strerror or type(fault).__name__
             raise NodeError(f"{self._expected('one that can be made')} ({why})") from fault
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise NodeError(self._expected("one of this user alone (mode 700)"))
         if free < self._most_bytes:
             raise NodeError(
                 f"{self._expected(f'room for {_gb(self._most_bytes)} GB')}, where"

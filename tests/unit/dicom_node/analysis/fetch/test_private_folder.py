@@ -83,11 +83,13 @@ def test_what_a_killed_process_left_is_removed_and_no_more(root: Path) -> None:
 
 
 def test_a_folder_that_others_may_read_is_refused(root: Path) -> None:
+    (root / "task-of-somebody").mkdir()
     root.chmod(0o750)
     with pytest.raises(
         NodeError, match=r"fetch_folder: expected one of this user alone .*mode 700"
     ):
         PrivateFolder(root).prepare()
+    assert (root / "task-of-somebody").is_dir()
 
 
 def test_a_link_is_refused(root: Path, tmp_path: Path) -> None:
