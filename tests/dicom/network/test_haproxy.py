@@ -86,11 +86,10 @@ def haproxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Haproxy]
         running.wait(20)
 
 
-def test_senders_behind_haproxy_are_known_by_their_own_addresses(haproxy: Haproxy) -> None:
+def test_senders_are_known_by_their_own_addresses_and_health_checks_leave_no_trace(
+    haproxy: Haproxy,
+) -> None:
+    assert haproxy.memory.refused == []
     assert haproxy.answer_from(SCANNER) == ACCEPTED
     assert haproxy.answer_from(STRANGER) == REJECTED
     assert haproxy.memory.latest().address == STRANGER
-
-
-def test_its_health_checks_leave_no_trace(haproxy: Haproxy) -> None:
-    assert haproxy.memory.refused == []
