@@ -2,7 +2,8 @@
 
 For each CT: how far the methods overlap one another; with a mask drawn by others, how far each
 overlaps it; and where readers noted which slices are infected, the share of the dense lung there
-that each keeps (`covered`).
+that each keeps (`covered`). With ``--painted``, also how far each overlaps the drawn masks when a
+part of a lung has been made solid.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,14 +23,16 @@ from scipy.spatial import ConvexHull, QhullError
 
 from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.evaluation.localisation.slices import read_slice_labels, slices_of
-from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, coarsen, on_coarse
+from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, box_of, coarsen, on_coarse, refine
 from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao
 from pipeline.lungs.midline import middle_of_body
-from pipeline.lungs.segment import candidates, choose_method
+from pipeline.lungs.segment import candidates, choose_method, segment
 from pipeline.lungs.unet import segment_unet
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import BUNDLED
+from pipeline.synthetic.disease.other_disease import paint_lobar_consolidation
+from pipeline.synthetic.disease.shapes import View
 from pipeline.types import CtVolume
 
 LIAO = "liao"
@@ -37,7 +40,9 @@ SCORED_AERATED_MAX_HU = -500  #: below: lung that holds air
 SCORED_DENSE_HU = (-700, -200)  #: ground glass, and consolidation with air left; above is fat, too
 VESSEL_MM = 3.0  #: half width of what the opening removes: vessels, partial volume
 LATERAL_SHARE = 0.35  #: of the half width of the lungs: nearer to the midline are hila and fat
-CT, LUNGS, LABELS = "-ct.nii.gz", "-lungs.nii.gz", "-labels.csv"
+CT, LUNGS, LABELS, LOBES = "-ct.nii.gz", "-lungs.nii.gz", "-labels.csv", "-lobes.nii.gz"
+SOLID_MIN_HU = -150  #: above: painted lung that holds no air
+SOLID_SHARE = (0.1, 0.5)  #: of a lung: what is painted beyond is another test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +171,7 @@ def _disc(spacing_mm: Spacing) -> Mask:
 
 
 def score_series(folders: Sequence[Path], models: Models) -> Iterator[LungScore]:
-    """Folders of DICOM series; slice labels are in ``NAME-labels.csv`` beside a folder, if any."""
+    """Folders of DICOM series; labels of slices, or a mask of lobes, beside a folder, if any."""
     for folder in folders:
         volume = read_volume(folder)
         file = folder.with_name(folder.name + LABELS)
@@ -174,7 +179,9 @@ def score_series(folders: Sequence[Path], models: Models) -> Iterator[LungScore]
         if file.exists():
             labels = read_slice_labels(file)
             infected = slices_of(labels, volume)[labels.infected]
-        yield score(folder.name, volume, models, infected=infected)
+        lobes = folder.with_name(folder.name + LOBES)
+        drawn = read_mask(lobes, volume) > 0 if lobes.exists() else None
+        yield score(folder.name, volume, models, drawn=drawn, infected=infected)
 
 
 def score_drawn(folder: Path, models: Models) -> Iterator[LungScore]:
@@ -186,18 +193,95 @@ def score_drawn(folder: Path, models: Models) -> Iterator[LungScore]:
         yield score(case, volume, models, drawn=drawn)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaintedScore:
+    """One CT with a part of a lung made solid.
+
+    Attributes
+    ----------
+    solid
+        Share of that lung without air.
+    chosen
+        Method that the gates chose.
+    drawn
+        Dice of what is delivered with the mask drawn by others, and of each method by itself.
+    kept
+        Share of what is solid that each keeps.
+    """
+
+    case: str
+    seed: int
+    solid: float
+    chosen: str
+    drawn: Mapping[str, float]
+    kept: Mapping[str, float]
+
+
+def score_painted(folder: Path, models: Models, count: int) -> Iterator[PaintedScore]:
+    """Fill a lobe, or a part of it, of lungs with drawn masks; as many times as asked."""
+    for file in sorted(folder.glob(f"*{CT}")):
+        case = file.name.removesuffix(CT)
+        volume = read_volume(file)
+        drawn = read_mask(file.with_name(case + LUNGS), volume) > 0
+        inside = box_of(drawn, (1, 1, 1))
+        found = 0
+        for seed in range(10 * count):
+            if found == count:
+                break
+            view = View(
+                hu=volume.hu[inside].astype(np.float32),
+                lungs=drawn[inside].astype(np.float32),
+                lesions=np.zeros(drawn[inside].shape, np.float32),
+                depth_mm=np.zeros(drawn[inside].shape, np.float32),
+                spacing_mm=volume.spacing_mm,
+            )
+            paint_lobar_consolidation(view, np.random.default_rng(seed))
+            hu = volume.hu.copy()
+            hu[inside] = np.rint(view.hu)
+            solid = drawn & (hu > SOLID_MIN_HU) & (volume.hu < SCORED_AERATED_MAX_HU)
+            share = 2 * np.count_nonzero(solid) / np.count_nonzero(drawn)
+            if not SOLID_SHARE[0] <= share <= SOLID_SHARE[1]:
+                continue
+            found += 1
+            yield _painted(case, seed, replace(volume, hu=hu), drawn, solid, models)
+
+
+def _painted(
+    case: str, seed: int, volume: CtVolume, drawn: Mask, solid: Mask, models: Models
+) -> PaintedScore:
+    lungs = segment(volume, models)
+    coarse = coarsen(volume.hu, volume.spacing_mm)
+    seen = models.manifest.networks.lungs.input
+    fine = segment_unet(volume.hu, models.lungs, seen, pixel_mm=volume.spacing_mm[1:])
+    masks = {
+        name: refine(labels, coarse) > 0
+        for name, labels in candidates(on_coarse(fine, coarse), coarse).items()
+    }
+    masks = {"delivered": lungs.labels > 0, **masks}
+    return PaintedScore(
+        case=case,
+        seed=seed,
+        solid=2 * np.count_nonzero(solid) / np.count_nonzero(drawn),
+        chosen=lungs.method,
+        drawn={name: dice(mask, drawn) for name, mask in masks.items()},
+        kept={name: float(mask[solid].mean()) for name, mask in masks.items()},
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ct", type=Path, nargs="*", default=[], help="folders of DICOM series")
     parser.add_argument("--lungs", type=Path, help="folder of NIfTI pairs NAME-ct, NAME-lungs")
+    parser.add_argument("--painted", type=int, default=0, help="times to paint each of those pairs")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args(arguments)
     models = load(options.model, device_for("auto"))
-    scores = list(score_series(options.ct, models))
+    scores: list[LungScore | PaintedScore] = list(score_series(options.ct, models))
     if options.lungs is not None:
         scores += score_drawn(options.lungs, models)
+        scores += score_painted(options.lungs, models, options.painted)
     options.out.write_text(json.dumps([asdict(result) for result in scores], indent=2) + "\n")
 
 
