@@ -2,8 +2,9 @@
 
 Truth of a phantom is exact. A real series has the unsupervised method's mask instead (see
 `pipeline.lungs.unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
-are then painted inside the mask, the mask left as it is: so the network learns that lung with
-opacities stays lung, also where the opacity touches the chest wall.
+and solid lobes are then painted inside the mask, the mask left as it is: so the network learns
+that lung without air stays lung, also where it touches the chest wall. Fluid behind the lung is
+painted as well, and taken out of the mask.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ FULL = 1000  #: stands for lung while a mask is made coarse
 MASK_LEVEL = 0.5
 PAINTED_GROUND_GLASS_HU = (-680.0, -300.0)  #: HU; of a painted opacity, our choice
 PAINTED_CONSOLIDATION_HU = (-150.0, 70.0)  #: HU; the same
+SOLID_LOBE_HU = (-60.0, 70.0)  #: lung without air, a little contrast medium in it at most
+SOLID_TEXTURE_HU = (5.0, 30.0)  #: standard deviation within it
+MOST_BRONCHI = 12  #: open ones in a slice of a solid lobe
+BRONCHUS_PIXELS = (0.8, 2.5)  #: radius
+PAINTED_FLUID_HU = (-5.0, 25.0)
+FLUID_DEPTH = (0.05, 0.45)  #: share of a lung's slice that fluid takes, from the back
+CURVED = 0.25  #: by how much fluid stands higher at the outer side, share of the image's edge
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
 
 
@@ -133,6 +141,70 @@ def paint_opacities(
         bounds = PAINTED_CONSOLIDATION_HU if rng.random() < 0.5 else PAINTED_GROUND_GLASS_HU
         target = rng.uniform(*bounds) + rng.uniform(5, 60) * texture
         hu += share * np.maximum(target - hu, 0)
+
+
+def paint_solid_lobe(
+    hu: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> None:
+    """Take the air out of a part of one lung, beyond a straight fissure, in place.
+
+    Bronchi stay open in it now and then (air bronchogram).
+
+    Parameters
+    ----------
+    hu
+        ``(rows, columns)`` HU.
+    lungs
+        Same shape; it stays lung.
+    """
+    lung = _one_part(lungs, rng)
+    if lung is None:
+        return
+    rows, columns = np.indices(hu.shape, np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    along = np.float32(np.cos(angle)) * columns + np.float32(np.sin(angle)) * rows
+    fissure = np.quantile(along[lung], rng.uniform(0.0, 0.85))
+    share = np.clip((along - fissure) / rng.uniform(1, 4), 0, 1) * lung
+    places = np.argwhere(lung)
+    for _ in range(int(rng.integers(MOST_BRONCHI + 1))):
+        y, x = places[rng.integers(len(places))]
+        away = np.hypot(rows - y, columns - x)
+        share *= 1 - 0.9 * np.clip(rng.uniform(*BRONCHUS_PIXELS) + 0.5 - away, 0, 1)
+    grain = ndimage.gaussian_filter(
+        rng.standard_normal(hu.shape, dtype=np.float32), rng.uniform(0.5, 4), truncate=2.0
+    )
+    target = rng.uniform(*SOLID_LOBE_HU) + rng.uniform(*SOLID_TEXTURE_HU) * grain / grain.std()
+    hu += share * np.maximum(target - hu, 0)
+
+
+def paint_fluid(
+    hu: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Let fluid stand behind one lung of a patient on his back, in place.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        ``(rows, columns)``: what is left of the lungs.
+    """
+    lung = _one_part(lungs, rng)
+    if lung is None:
+        return lungs
+    rows, columns = np.indices(hu.shape, np.float32)
+    middle = columns[lung].mean()
+    outward = np.sign(middle - hu.shape[1] / 2) or 1.0
+    level = rows + rng.uniform(0, CURVED) * outward * (columns - middle)
+    surface = np.quantile(level[lung], 1 - rng.uniform(*FLUID_DEPTH))
+    fluid = lung & (level > surface)
+    grain = rng.standard_normal(hu.shape, dtype=np.float32)
+    hu[fluid] = (rng.uniform(*PAINTED_FLUID_HU) + rng.uniform(2, 15) * grain)[fluid]
+    return lungs & ~fluid
+
+
+def _one_part(lungs: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    """One of the connected parts of the lungs of a slice, mostly the right or the left one."""
+    parts, count = ndimage.label(lungs)
+    return parts == rng.integers(1, count + 1) if count else None
 
 
 def _blob(

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.training.fit import GOAL
-from pipeline.training.lung_slices import Slices, paint_opacities
+from pipeline.training.lung_slices import Slices, paint_fluid, paint_opacities, paint_solid_lobe
 
 LUNG_TASK_WINDOW_HU = (-1200.0, 600.0)
 REAL_SHARE = 0.6  #: of a batch, when there are real series
 EMPTY_SHARE = 0.1  #: of the slices: such without lung
-PAINTED_SHARE = 0.5  #: of the slices: such with opacities painted in
+PAINTED_SHARE = 0.6  #: of the slices: such with disease painted in
+SOLID_SHARE = 0.35  #: of those: a solid lobe
+FLUID_SHARE = 0.2  #: of those: fluid behind a lung
 VALIDATED_AT_A_TIME = 8  #: slices
 
 #: Slices ``(B, 1, size, size)`` of 0..1 and their lungs ``(B, size, size)`` int64.
@@ -50,8 +53,31 @@ class Pool:
         at = rng.choice(self.empty if without_lung else self.full)
         hu, lungs = self.slices.hu[at].astype(np.float32), self.slices.lungs[at]
         if rng.random() < PAINTED_SHARE:
-            paint_opacities(hu, lungs, rng)
+            lungs = painted(hu, lungs, rng)
         return torch.from_numpy(hu)[None], torch.from_numpy(lungs.astype(np.float32))[None]
+
+
+def painted(
+    hu: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Paint one disease into a slice ``(rows, columns)``, in place; gives the lungs it leaves."""
+    kind = rng.random()
+    if kind < FLUID_SHARE:
+        return paint_fluid(hu, lungs, rng)
+    paint = paint_solid_lobe if kind < FLUID_SHARE + SOLID_SHARE else paint_opacities
+    paint(hu, lungs, rng)
+    return lungs
+
+
+def with_painted(slices: Slices, seed: int) -> Slices:
+    """Slices as they are, and each once more with disease, the same ones each time."""
+    hu, lungs = slices.hu.astype(np.float32), slices.lungs.copy()
+    for number, (image, mask) in enumerate(zip(hu, lungs, strict=True)):
+        mask[:] = painted(image, mask.copy(), np.random.default_rng([seed, number]))
+    return Slices(
+        hu=np.concatenate([slices.hu, np.rint(hu).astype(np.int16)]),
+        lungs=np.concatenate([slices.lungs, lungs]),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

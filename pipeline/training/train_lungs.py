@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from pipeline.cases.case_list import Split, digest_of, read_cases, split_of
 from pipeline.errors import PipelineError
@@ -21,7 +23,7 @@ from pipeline.model.manifest import read_manifest
 from pipeline.networks.unet import UNet
 from pipeline.training.fit import Report, Schedule, fit
 from pipeline.training.lung_slices import Slices, case_slices, phantom_slices
-from pipeline.training.lung_task import LUNG_TASK_WINDOW_HU, LungTask, Pool
+from pipeline.training.lung_task import LUNG_TASK_WINDOW_HU, LungTask, Pool, with_painted
 from pipeline.training.model_folder import TrainedLungs, build, write_lungs_model
 from pipeline.training.run_folder import RunFolder, require_free
 
@@ -43,6 +45,8 @@ class LungTraining:
         Slices a step.
     phantoms, held_out_phantoms
         How many of them to train and to validate on.
+    start
+        Weights of a UNet to begin with; None begins with random ones.
     """
 
     seed: int
@@ -51,11 +55,15 @@ class LungTraining:
     batch: int = 8
     phantoms: int = 40
     held_out_phantoms: int = 6
+    start: Path | None = None
 
     def as_settings(self, lists: Sequence[Path], classifier_sha256: str) -> Mapping[str, Any]:
         """All that the run folder depends on, for its ``settings.json``."""
+        named = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.start is not None:
+            named["start"] = digest_of(self.start)
         return {
-            **asdict(self),
+            **named,
             "schedule": self.schedule.as_settings(),
             "lists": [digest_of(file) for file in lists],
             "classifier": classifier_sha256,
@@ -136,12 +144,13 @@ def _task(lists: Sequence[Path], training: LungTraining, device: torch.device) -
     real = _real_slices(lists, training.seed)
     torch.manual_seed(training.seed)
     task = LungTask(
-        network=UNet().to(device),
+        network=started(training.start).to(device),
         phantoms=_phantoms(phantom_seeds(training.seed, training.phantoms, held_out=False)),
         real=[Pool.of(slices) for slices in real[Split.TRAIN]],
         held_out=_held_out(
             real[Split.VALIDATION],
             phantom_seeds(training.seed, training.held_out_phantoms, held_out=True),
+            training.seed,
         ),
         size=training.size,
         batch=training.batch,
@@ -150,6 +159,23 @@ def _task(lists: Sequence[Path], training: LungTraining, device: torch.device) -
     if not task.phantoms and not task.real:
         raise PipelineError("cases or phantoms to learn from expected, got neither")
     return task
+
+
+def started(start: Path | None) -> UNet:
+    """Build the network with its first weights.
+
+    Raises
+    ------
+    PipelineError
+        If the weights to start from are not those of such a network.
+    """
+    network = UNet()
+    if start is not None:
+        try:
+            network.load_state_dict(load_file(start))
+        except (OSError, RuntimeError, SafetensorError) as exc:
+            raise PipelineError(f"{start.name}: weights of the UNet expected, got: {exc}") from exc
+    return network
 
 
 def phantom_seeds(seed: int, count: int, *, held_out: bool) -> range:
@@ -175,14 +201,15 @@ def _phantoms(seeds: range) -> list[Pool]:
     return [Pool.of(phantom_slices(seeds))] if seeds else []
 
 
-def _held_out(real: Sequence[Slices], phantoms: range) -> Slices:
-    """Every ninth slice of the cases and phantoms held out."""
+def _held_out(real: Sequence[Slices], phantoms: range, seed: int) -> Slices:
+    """Every ninth slice of the cases and phantoms held out, and each with disease painted in."""
     parts = [*real]
     if phantoms:
         parts.append(phantom_slices(phantoms))
     if not parts:
         raise PipelineError("validation cases or phantoms to judge on expected, got neither")
-    return Slices(
+    held_out = Slices(
         hu=np.concatenate([part.hu[::VALIDATION_STEP] for part in parts]),
         lungs=np.concatenate([part.lungs[::VALIDATION_STEP] for part in parts]),
     )
+    return with_painted(held_out, seed)

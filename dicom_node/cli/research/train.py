@@ -106,8 +106,13 @@ def input_of(rows: int, columns: int, slice_mm: float, pixel_mm: float | None) -
     )
 
 
-def weights_of(start: str) -> Path:
-    """Find the weights of a classifier: a file, a model folder, or those of the package.
+def weights_of(start: str, *, of_lungs: bool = False) -> Path:
+    """Find weights to begin with: a file, a model folder, or those of the package.
+
+    Parameters
+    ----------
+    of_lungs
+        Of a folder, the UNet's are meant; else the classifier's.
 
     Raises
     ------
@@ -117,7 +122,8 @@ def weights_of(start: str) -> Path:
     place = BUNDLED if start == BUNDLED_NAME else Path(start)
     if place.is_dir():
         manifest, _ = read_manifest(place)
-        place /= manifest.networks.classifier.file
+        networks = manifest.networks
+        place /= networks.lungs.file if of_lungs else networks.classifier.file
     if not place.is_file():
         raise NodeError(f"weights, a model folder or '{BUNDLED_NAME}' expected, got {start}")
     return place
@@ -292,6 +298,13 @@ def lungs(
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 8,
     phantoms: Annotated[int, typer.Option(min=0, help="Phantoms to learn from.")] = 40,
     held_out: Annotated[int, typer.Option(min=0, help="Phantoms to validate on.")] = 6,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of a UNet to begin with: a file, a model folder, or 'bundled'.",
+        ),
+    ] = None,
     precision: Precision = Precision.fp32,
     device: Device = Device.auto,
     model: Annotated[Path, typer.Option("--model", help="It gives the classifier.")] = BUNDLED,
@@ -320,6 +333,7 @@ def lungs(
         batch=batch,
         phantoms=phantoms,
         held_out_phantoms=held_out,
+        start=None if start is None else weights_of(start, of_lungs=True),
     )
     origin = ModelOrigin(base=model, trained_on=source or undescribed(cases), reproduce=_command())
     with bar() as progress:

@@ -1,6 +1,7 @@
 """Training of the lungs' UNet: its slices, and the model folder that comes of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from pipeline.cases.case_list import Case, digest_of
 from pipeline.errors import PipelineError
@@ -18,10 +20,22 @@ from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.networks.unet import UNet
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.training.fit import Schedule
-from pipeline.training.lung_slices import PIXELS, Slices, case_slices
-from pipeline.training.lung_task import LungTask, Pool
+from pipeline.training.lung_slices import (
+    PIXELS,
+    Slices,
+    case_slices,
+    paint_fluid,
+    paint_solid_lobe,
+)
+from pipeline.training.lung_task import LungTask, Pool, with_painted
 from pipeline.training.run_folder import RunFolder
-from pipeline.training.train_lungs import LungTraining, ModelOrigin, phantom_seeds, train_lungs
+from pipeline.training.train_lungs import (
+    LungTraining,
+    ModelOrigin,
+    phantom_seeds,
+    started,
+    train_lungs,
+)
 
 CPU = torch.device("cpu")
 
@@ -83,6 +97,71 @@ def test_a_few_steps_lower_the_loss() -> None:
         losses.append(float(loss.detach()))
 
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_solid_lobe_stays_lung_and_lies_in_one_lung(seed: int) -> None:
+    made = slices()
+    hu, lungs = made.hu[3].astype(np.float32), made.lungs[3].copy()
+
+    paint_solid_lobe(hu, lungs, np.random.default_rng(seed))
+
+    np.testing.assert_array_equal(lungs, made.lungs[3])
+    changed = hu != made.hu[3]
+    solid = changed & (hu > -150)
+    assert np.count_nonzero(solid) > 300
+    assert not (changed & ~lungs).any()
+    assert not (changed[:, :125].any() and changed[:, 125:].any())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_fluid_lies_behind_a_lung_and_is_no_lung(seed: int) -> None:
+    made = slices()
+    hu, lungs = made.hu[3].astype(np.float32), made.lungs[3].copy()
+
+    left = paint_fluid(hu, lungs, np.random.default_rng(seed))
+
+    fluid = lungs & ~left
+    assert np.count_nonzero(fluid) > 100
+    assert -40 < np.median(hu[fluid]) < 60
+    assert np.argwhere(fluid)[:, 0].mean() > np.argwhere(left)[:, 0].mean() + 10
+    np.testing.assert_array_equal(hu[left], made.hu[3][left])
+
+
+def test_nothing_is_painted_where_there_is_no_lung() -> None:
+    hu, lungs = np.zeros((40, 40), np.float32), np.zeros((40, 40), np.bool_)
+
+    paint_solid_lobe(hu, lungs, np.random.default_rng(1))
+
+    assert not paint_fluid(hu, lungs, np.random.default_rng(1)).any()
+    assert not hu.any()
+
+
+def test_what_is_held_out_has_each_slice_once_more_with_disease() -> None:
+    made = slices()
+
+    held_out = with_painted(made, seed=4)
+
+    assert len(held_out.hu) == 2 * len(made.hu)
+    np.testing.assert_array_equal(held_out.hu[: len(made.hu)], made.hu)
+    assert (held_out.hu[len(made.hu) :] != made.hu).any(axis=(1, 2))[1:].all()
+    np.testing.assert_array_equal(with_painted(made, seed=4).hu, held_out.hu)
+
+
+def test_a_training_begins_with_given_weights_and_says_so(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    weights = UNet().state_dict()
+    save_file(weights, tmp_path / "unet.safetensors")
+    save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
+    begun = replace(of_phantoms(1), start=tmp_path / "unet.safetensors")
+
+    network = started(begun.start)
+
+    assert all(torch.equal(network.state_dict()[name], weights[name]) for name in weights)
+    assert "start" not in of_phantoms(1).as_settings([], ""), "runs of earlier versions go on"
+    assert begun.as_settings([], "")["start"] == digest_of(tmp_path / "unet.safetensors")
+    with pytest.raises(PipelineError, match="weights of the UNet expected"):
+        started(tmp_path / "other.safetensors")
 
 
 def test_given_masks_and_pseudo_labels_agree_on_a_healthy_chest(nifti: Path) -> None:
