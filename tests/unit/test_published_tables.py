@@ -13,7 +13,7 @@ from pipeline.evaluation.stability_report import read_scores, table
 from pipeline.evaluation.strata import PaintedCase, read_painted, tables, write_painted
 from pipeline.metrics.delong import auc
 from pipeline.model.errata import read_errata
-from pipeline.model.manifest import BUNDLED, read_manifest
+from pipeline.model.manifest import BUNDLED, parse_manifest, read_manifest
 from tests.support.paths import ROOT
 
 TABLES = ROOT / "docs" / "tables"
@@ -31,11 +31,29 @@ def test_the_classifiers_tables_follow_from_its_scores(seed: int) -> None:
     assert f"<!-- seed {seed} -->\n{made}\n<!-- /seed {seed} -->" in text
 
 
-@pytest.mark.parametrize("model", ["opacities-1", "sampling-2"])
-def test_the_tables_of_stability_follow_from_its_scores(model: str) -> None:
+@pytest.mark.parametrize("model", ["opacities-1", "candidate"])
+def test_the_tables_of_a_candidate_follow_from_its_scores(model: str) -> None:
+    manifest, _ = read_manifest(BUNDLED)
+    if model == "candidate":
+        manifest = parse_manifest((DATA / "candidate-manifest.json").read_bytes())
+    made = tables(read_painted(DATA / f"classifier-seed-14-{model}.csv"), manifest)
+
+    text = (TABLES / "choice.md").read_text(encoding="utf-8")
+    assert f"<!-- {model} seed 14 -->\n{made}\n<!-- /{model} seed 14 -->" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        ("opacities-1", "stability.md"),
+        ("sampling-2", "stability.md"),
+        ("candidate", "choice.md"),
+    ],
+)
+def test_the_tables_of_stability_follow_from_its_scores(model: str, page: str) -> None:
     made = table(read_scores(DATA / f"stability-{model}.csv"))
 
-    text = (TABLES / "stability.md").read_text(encoding="utf-8")
+    text = (TABLES / page).read_text(encoding="utf-8")
     assert f"<!-- {model} -->\n{made}\n<!-- /{model} -->" in text
 
 
@@ -67,7 +85,7 @@ def test_readme_and_errata_carry_the_figures_of_the_fresh_seed() -> None:
 def test_every_real_series_is_named_with_its_score() -> None:
     scores = read_scores(DATA / "stability-opacities-1.csv")
     came = {one.case: one.score for one in scores if one.change == AS_IT_CAME}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     table_of_classifier = (TABLES / "classifier.md").read_text(encoding="utf-8").splitlines()
 
     for case, score in came.items():
