@@ -160,7 +160,7 @@ def paint_solid_lobe(
     lung = _one_part(lungs, rng)
     if lung is None:
         return
-    rows, columns = np.indices(hu.shape, np.float32)
+    rows, columns = _places(hu.shape)
     angle = rng.uniform(0, 2 * np.pi)
     along = np.float32(np.cos(angle)) * columns + np.float32(np.sin(angle)) * rows
     fissure = np.quantile(along[lung], rng.uniform(0.0, 0.85))
@@ -190,7 +190,7 @@ def paint_fluid(
     lung = _one_part(lungs, rng)
     if lung is None:
         return lungs
-    rows, columns = np.indices(hu.shape, np.float32)
+    rows, columns = _places(hu.shape)
     middle = columns[lung].mean()
     outward = np.sign(middle - hu.shape[1] / 2) or 1.0
     level = rows + rng.uniform(0, CURVED) * outward * (columns - middle)
@@ -204,7 +204,16 @@ def paint_fluid(
 def _one_part(lungs: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
     """One of the connected parts of the lungs of a slice, mostly the right or the left one."""
     parts, count = ndimage.label(lungs)
-    return parts == rng.integers(1, count + 1) if count else None
+    if not count:
+        return None
+    part: NDArray[np.bool_] = parts == rng.integers(1, count + 1)
+    return part
+
+
+def _places(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Row and column of each pixel, ``(rows, columns)`` each."""
+    rows, columns = (places.astype(np.float32) for places in np.indices(shape))
+    return rows, columns
 
 
 def _blob(
