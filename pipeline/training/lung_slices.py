@@ -198,7 +198,8 @@ def paint_fluid(
     fluid = lung & (level > surface)
     grain = rng.standard_normal(hu.shape, dtype=np.float32)
     hu[fluid] = (rng.uniform(*PAINTED_FLUID_HU) + rng.uniform(2, 15) * grain)[fluid]
-    return lungs & ~fluid
+    left: NDArray[np.bool_] = lungs & ~fluid
+    return left
 
 
 def _one_part(lungs: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
