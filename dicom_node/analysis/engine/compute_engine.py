@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from distributed import Future
 
@@ -97,6 +98,7 @@ class ComputeEngine:
             silent_seconds=self._paces.silent_seconds,
         )
         self._tasks: dict[str, Task[Any]] = {}
+        self._done: WeakSet[Task[Any]] = WeakSet()  # their values may still lie at their workers
 
     @property
     def slots(self) -> int:
@@ -311,8 +313,9 @@ class ComputeEngine:
         with self._lock:
             self._tasks.pop(token, None)
             connection = self._connection
-        if not task.failed:
-            return
+            if not task.failed:
+                self._done.add(task)
+                return
         if task.asks and connection is not None:
             let_go(connection.client, token, task.asks)
         if reason := task.not_fetched:
@@ -348,6 +351,18 @@ class ComputeEngine:
         ]
         for task in stranded:
             _cut(task, Cut.REPEATED if task.repeated else Cut.STRANDED)
+        self._end_lost_values()
+
+    def _end_lost_values(self) -> None:
+        """End what was done by a worker that was lost before anybody took its value.
+
+        The scheduler would have it made once more, at addresses that no longer exist.
+        """
+        with self._lock:
+            self._done = WeakSet(task for task in self._done if not task.taken)
+            lost = [task for task in self._done if not task.addresses & self._pool.addresses]
+        for task in lost:
+            _cut(task, Cut.REPEATED)
 
     def _report(self) -> None:
         """Say in the health of the node whether the engine can work; see to an empty one."""

@@ -58,6 +58,8 @@ class Task(Generic[T]):
         When it was begun, on the monotonic clock; None before.
     repeated
         Whether the scheduler had it begun a second time.
+    taken
+        Whether its value was taken, or waited for in vain.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Task(Generic[T]):
         self.address = ""
         self.started_at: float | None = None
         self.repeated = False
+        self.taken = False
         self._cut: Cut | None = None
         self._future: Future[Sealed] | None = None
         self._lock = threading.Lock()
@@ -146,6 +149,8 @@ class Task(Generic[T]):
             if self._lost or self._of_dask.client.status == "closed":
                 raise self._loss() from fault
             raise
+        finally:
+            self.taken = True
         return value
 
     @property

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -188,6 +190,30 @@ def test_a_killed_worker_is_reported_at_once_and_its_task_not_run_again(
         task.result(60)
     tend_until(engine, lambda: engine.slots == 2, health)
     assert len((tmp_path / "started").read_text().splitlines()) == 1
+
+
+def test_a_worker_killed_before_its_value_was_taken_is_lost_and_nobody_waits_for_it(
+    fleet: Fleet, engine: ComputeEngine, health: Health
+) -> None:
+    """The scheduler would have it made again at addresses that no longer exist."""
+    fleet.start_scheduler()
+    fleet.start_worker("one")
+    tend_until(engine, lambda: engine.slots == 1, health)
+    process, _ = engine.submit(process_and_name).result(60)
+    done = threading.Event()
+    task = engine.submit(process_and_name)
+    task.when_done(lambda _: done.set())
+    assert done.wait(60)
+    os.kill(process, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        value = pool.submit(task.result, 60)
+        tend_until(engine, value.done)
+
+    with pytest.raises(EngineLost, match="its worker was lost"):
+        value.result()
+    tend_until(engine, lambda: engine.slots == 1, health)  # its nanny has started it again
+    assert engine.submit(process_and_name).result(60)[1] == "one"
 
 
 def test_a_worker_with_two_faults_in_a_row_is_left_out_and_named(
