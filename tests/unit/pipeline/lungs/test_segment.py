@@ -20,13 +20,10 @@ from pipeline.lungs.morphological_closing import filled
 from pipeline.lungs.segment import (
     UNET,
     UNSUPERVISED,
-    _chosen,
-    aerated_beside,
     choose_method,
     is_witnessed,
     lungs_of_mask,
     segment,
-    without_rim,
 )
 from pipeline.lungs.unet import segment_unet
 from pipeline.lungs.unsupervised import segment_unsupervised
@@ -280,53 +277,6 @@ def test_small_parts_and_holes_of_a_raw_mask_are_mended(phantom: Phantom) -> Non
     assert (labels[30, 100:103, 60:63] > 0).all() == (phantom.lungs[30, 100:103, 60:63] > 0).all()
     assert not labels[2:6, 2:12, 2:12].any()
     assert dice(labels == 1, phantom.lungs == 1) > 0.99
-
-
-# Aerated lung that the network left out, and the layer at the outline
-
-
-def test_aerated_lung_that_the_network_left_out_is_added(phantom: Phantom) -> None:
-    coarse = coarsen(phantom.hu, SPACING)
-    lungs = phantom.lungs > 0
-    raw = lungs.copy()
-    back = int(np.flatnonzero(lungs.any(axis=(0, 2)))[-1]) - 12
-    raw[20:40, back:] = False
-
-    labels, method, _ = _chosen(raw, aerated_beside(raw, coarse), coarse)
-
-    lost = lungs & ~raw & (phantom.hu < -700)
-    assert np.count_nonzero(lost) > 500
-    assert method == UNET
-    assert (labels[lost] > 0).mean() > 0.98
-    assert dice(labels > 0, lungs) > 0.97
-
-
-def test_what_is_added_does_not_hide_what_the_network_missed(phantom: Phantom) -> None:
-    """The air is the other method's: it must not confirm itself."""
-    coarse = coarsen(phantom.hu, SPACING)
-    raw = phantom.lungs == 1  # it sees one lung only
-
-    _, _, doubts = _chosen(raw, aerated_beside(raw, coarse), coarse)
-
-    assert QualityFlag.LUNGS_METHODS_DISAGREE in {doubt.code for doubt in doubts}
-
-
-def test_a_thin_dense_layer_at_the_outline_is_taken_off_and_a_thick_one_stays() -> None:
-    hu = np.full((2, 60, 60), 40, np.int16)
-    hu[:, 10:50, 10:50] = -850
-    labels = np.zeros(hu.shape, np.uint8)
-    labels[:, 10:50, 9:50] = 1  # a column of the chest wall
-    hu[:, 20:40, 40:50] = 30  # consolidation at the wall, 10 mm thick
-    hu[:, 30, 10:38] = 30  # a vessel within
-    hu[:, 44:46, 10:40] = -500  # thin ground glass
-
-    kept = without_rim(labels, coarsen(hu, (2.5, 1.0, 1.0)))
-
-    assert not kept[:, :, 9].any()
-    assert (kept[:, 10:50, 10:50] == 1).mean() > 0.99
-    assert (kept[:, 23:37, 40:50] == 1).all()
-    assert (kept[:, 44:46, 10:40] == 1).all()
-    assert (kept[:, 30, 14:38] == 1).all()
 
 
 # Choosing
