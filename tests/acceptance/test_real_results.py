@@ -31,7 +31,15 @@ pytestmark = [
 OPTIONS = AnalysisOptions(lesions_when_negative=True)
 
 
-@pytest.fixture(scope="module", params=REAL_CASES)
+QUICK = ("covid-01", "cap-01")  #: cases of which the others are of the long tests
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        case if case in QUICK else pytest.param(case, marks=pytest.mark.long) for case in REAL_CASES
+    ],
+)
 def written(
     request: pytest.FixtureRequest, real_ct: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:

@@ -118,7 +118,7 @@ def test_killed_at_each_step_it_comes_through(
     assert unharmed.stop() == 0
     hold(unharmed, pacs)
     steps = len(steps_of(unharmed))
-    chosen = range(1, steps + 1, times(36, 1))
+    chosen = range(1, steps + 1, times(60, 1))
     died = 0
     for step in chosen:
         with StandInPacs(tmp_path / f"pacs-{step}") as own:

@@ -352,7 +352,7 @@ def real(name: str) -> CtVolume:
 @pytest.mark.parametrize(
     ("name", "litres"),
     [
-        ("mass-01", 3.8),
+        pytest.param("mass-01", 3.8, marks=pytest.mark.long),
         pytest.param("covid-01", 6.2, marks=pytest.mark.long),
         pytest.param("cap-01", 6.0, marks=pytest.mark.long),
         pytest.param("normal-01", 3.5, marks=pytest.mark.long),
