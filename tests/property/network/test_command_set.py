@@ -37,6 +37,7 @@ elements = st.lists(
 ).map(b"".join)
 contexts = st.sampled_from([0, STORE_CONTEXT, 3, 5, 255])
 value = st.tuples(contexts, st.integers(0, 255), elements | st.binary(max_size=300))
+PATIENCE_SECONDS = 30  #: with an answer, on a machine that has other work
 BOUNDED = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -117,12 +118,12 @@ def test_any_values_of_any_pdu_harm_the_next_sender_in_nothing(
     listening: tuple[Memory, tuple[str, int]], pdus: list[bytes]
 ) -> None:
     memory, address = listening
-    with WireClient(address, seconds=5) as client:
+    with WireClient(address, seconds=PATIENCE_SECONDS) as client:
         assert client.associate() == 2
         client.send(b"".join(pdus))
     memory.kept.clear()
     good = [*values(STORE_CONTEXT, 1, store_request("1.2.3", 1), [40])]
-    with WireClient(address, seconds=5) as client:
+    with WireClient(address, seconds=PATIENCE_SECONDS) as client:
         assert client.associate() == 2
         client.send(packed([*good, *values(STORE_CONTEXT, 0, b"body", [3])], [2]))
         assert client.answer().elements[cs.STATUS] == SUCCESS.to_bytes(2, "little")
