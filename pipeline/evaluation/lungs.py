@@ -243,29 +243,26 @@ def score_painted(folder: Path, models: Models, count: int) -> Iterator[PaintedS
             if not SOLID_SHARE[0] <= share <= SOLID_SHARE[1]:
                 continue
             found += 1
-            yield _painted(case, seed, replace(volume, hu=hu), drawn, solid, models)
+            chosen, masks = _found(replace(volume, hu=hu), models)
+            yield PaintedScore(
+                case=case,
+                seed=seed,
+                solid=share,
+                chosen=chosen,
+                drawn={name: dice(mask, drawn) for name, mask in masks.items()},
+                kept={name: float(mask[solid].mean()) for name, mask in masks.items()},
+            )
 
 
-def _painted(
-    case: str, seed: int, volume: CtVolume, drawn: Mask, solid: Mask, models: Models
-) -> PaintedScore:
+def _found(volume: CtVolume, models: Models) -> tuple[str, Mapping[str, Mask]]:
+    """Find the lungs: name of the chosen method, what is delivered, and what each method finds."""
     lungs = segment(volume, models)
     coarse = coarsen(volume.hu, volume.spacing_mm)
     seen = models.manifest.networks.lungs.input
     fine = segment_unet(volume.hu, models.lungs, seen, pixel_mm=volume.spacing_mm[1:])
-    masks = {
-        name: refine(labels, coarse) > 0
-        for name, labels in candidates(on_coarse(fine, coarse), coarse).items()
-    }
-    masks = {"delivered": lungs.labels > 0, **masks}
-    return PaintedScore(
-        case=case,
-        seed=seed,
-        solid=2 * np.count_nonzero(solid) / np.count_nonzero(drawn),
-        chosen=lungs.method,
-        drawn={name: dice(mask, drawn) for name, mask in masks.items()},
-        kept={name: float(mask[solid].mean()) for name, mask in masks.items()},
-    )
+    by_method = candidates(on_coarse(fine, coarse), coarse)
+    masks = {name: refine(labels, coarse) > 0 for name, labels in by_method.items()}
+    return lungs.method, {"delivered": lungs.labels > 0, **masks}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

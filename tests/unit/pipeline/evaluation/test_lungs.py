@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 
-from pipeline.evaluation.lungs import dense_lung, main
+from pipeline.evaluation.lungs import SOLID_SHARE, dense_lung, main
 from pipeline.lungs.coarse_grid import Coarse
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 
@@ -54,3 +54,14 @@ def test_a_mask_drawn_by_others_is_compared_with_every_method(pair: Path) -> Non
     assert score["drawn"]["unsupervised"] > 0.95
     assert min(score["drawn_aerated"].values()) > 0.9
     assert score["covered"] == {}
+
+
+def test_a_part_of_a_lung_is_made_solid_and_what_is_kept_of_it_is_told(pair: Path) -> None:
+    main(["--lungs", str(pair), "--painted", "1", "--out", str(pair / "lungs.json")])
+
+    healthy, painted = json.loads((pair / "lungs.json").read_text())
+    assert SOLID_SHARE[0] <= painted["solid"] <= SOLID_SHARE[1]
+    assert set(painted["drawn"]) == {"delivered", "unet", "unsupervised"}
+    lost = painted["solid"] / 2  # of both lungs
+    assert painted["kept"]["unsupervised"] < 0.5
+    assert painted["drawn"]["unsupervised"] < healthy["drawn"]["unsupervised"] - lost / 4
