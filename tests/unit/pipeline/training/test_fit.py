@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.cases.prepared import save
 from pipeline.errors import PipelineError
-from pipeline.training.fit import GOAL, Schedule, _channels_last, fit
+from pipeline.training.fit import GOAL, Schedule, _begin, fit
 from pipeline.training.run_folder import CHECKPOINT, CURVES, RunFolder
 from tests.unit.pipeline.cases.test_prepared import some_case
 
@@ -141,7 +142,7 @@ def test_mixed_precision_lays_the_weights_out_for_it_and_changes_no_number() -> 
     )
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
 
-    _channels_last(task.network)
+    _begin(task, replace(SHORT, precision="bf16"))
 
     after = task.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

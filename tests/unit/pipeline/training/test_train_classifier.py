@@ -83,6 +83,22 @@ def test_a_synthetic_data_set_is_what_it_says(made: Path) -> None:
 
 
 @pytest.mark.slow
+def test_some_pairs_are_twins_that_differ_by_opacities_alone(tmp_path: Path) -> None:
+    one = replace(RECIPE, seed=7, phantoms={Split.TRAIN: 1})  # of its two pairs the second is twins
+    made = synthesise(tmp_path, one, [], load(BUNDLED, device_for("cpu")))
+    positives = [row.path for row in read_cases(made) if row.label]
+    alike = []
+    for path in positives:
+        ill = load_case(path)
+        well = load_case(path.with_name(path.name.replace("positive", "negative")))
+        aerated = ill.lungs & well.lungs & ~ill.lesions
+        alike.append(float(np.mean(ill.hu[aerated] == well.hu[aerated])))
+
+    assert max(alike) > 0.6, "twins have the same lungs beside the opacities"
+    assert min(alike) < 0.3, "others have a background of their own"
+
+
+@pytest.mark.slow
 def test_the_same_recipe_makes_the_same_cases(made: Path, tmp_path: Path) -> None:
     one = replace(RECIPE, phantoms={Split.TRAIN: 1}, pairs_per_phantom=1)
     again = read_cases(synthesise(tmp_path, one, [], load(BUNDLED, device_for("cpu"))))
