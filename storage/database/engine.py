@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from alembic import command
@@ -127,7 +127,8 @@ def migrate(engine: Engine) -> None:
         If a newer version of the program has changed its tables.
     """
     with changing_tables(engine) as config:
-        command.upgrade(config, "head")
+        if _revision(config.attributes["connection"]) != scripts().get_current_head():
+            command.upgrade(config, "head")
 
 
 @contextmanager
@@ -208,7 +209,7 @@ def is_migrated(engine: Engine) -> bool:
     DatabaseUnavailable
         If the database cannot be read.
     """
-    return not is_absent(engine) and _current_revision(engine) == _scripts().get_current_head()
+    return not is_absent(engine) and _current_revision(engine) == scripts().get_current_head()
 
 
 def require_migrated(engine: Engine) -> None:
@@ -227,7 +228,7 @@ def require_migrated(engine: Engine) -> None:
             "there is no database yet: the node has not been started, or its folder is not mounted"
         )
     refuse_newer(revision)
-    if revision != (head := _scripts().get_current_head()):
+    if revision != (head := scripts().get_current_head()):
         raise DatabaseUnusable(
             f"the database is of an older version ({revision}, this program's is {head}):"
             " dicom-node upgrade brings it up to date, or the start of the node"
@@ -271,11 +272,11 @@ def refuse_newer(revision: str | None) -> None:
     DatabaseUnusable
         If they were.
     """
-    known = {script.revision for script in _scripts().walk_revisions()}
+    known = {script.revision for script in scripts().walk_revisions()}
     if revision is not None and revision not in known:
         raise DatabaseUnusable(
             f"the database is of a newer version ({revision}, this program's is"
-            f" {_scripts().get_current_head()}): install the newer program, or restore the copy"
+            f" {scripts().get_current_head()}): install the newer program, or restore the copy"
             " of the database from before"
         )
 
@@ -289,7 +290,9 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _scripts() -> ScriptDirectory:
+@cache
+def scripts() -> ScriptDirectory:
+    """Give the migrations, read once a process: reading takes longer than most transactions."""
     return ScriptDirectory.from_config(alembic_config())
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alembic import command
-from alembic.script import Script, ScriptDirectory
+from alembic.script import Script
 from sqlalchemy import Engine
 
-from storage.database.engine import alembic_config, changing_tables
+from storage.database.engine import changing_tables, scripts
 from storage.errors import DatabaseUnusable
 
 
@@ -31,7 +31,7 @@ class Step:
 
 def newest() -> str:
     """Name the revision of this program."""
-    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+    return str(scripts().get_current_head())
 
 
 def steps(low: str, high: str) -> tuple[Step, ...]:
@@ -70,4 +70,4 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def _scripts() -> list[Script]:
     """List the migrations, the oldest first."""
-    return list(ScriptDirectory.from_config(alembic_config()).walk_revisions())[::-1]
+    return list(scripts().walk_revisions())[::-1]
