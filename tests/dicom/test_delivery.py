@@ -20,7 +20,6 @@ from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
@@ -31,7 +30,7 @@ from storage.results.kept_results import NewObject, NewResult
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 from tests.support.peers.pacs import all_associations_end
 
 pytestmark = pytest.mark.database
@@ -70,8 +69,7 @@ def clock() -> Hands:
 @pytest.fixture
 def resources(tmp_path: Path, clock: Hands) -> Resources:
     """One analysed series whose three results are due at the destination PACS."""
-    database = open_database(database_url(tmp_path))
-    migrate(database)
+    database = migrated_database(tmp_path)
     resources = Resources(
         sessions=Sessions(database, substitutes=SUBSTITUTES),
         folder=StorageFolder(tmp_path, 0),

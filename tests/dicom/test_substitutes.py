@@ -27,7 +27,6 @@ from dicom_node.network.association import Peer
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery, ResultObject
 from storage.database.sessions import Sessions
 from storage.delivery.capabilities import capabilities
@@ -40,7 +39,7 @@ from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, receiving, reprocess
 from storage.states import DeliveryState
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 pytestmark = pytest.mark.database
 
@@ -73,8 +72,7 @@ def ticket_of(session: Session) -> SeriesTicket:
 @pytest.fixture
 def resources(tmp_path: Path) -> Iterator[Resources]:
     """One analysed series whose results, one of each kind, are due at the destination PACS."""
-    database = open_database(database_url(tmp_path))
-    migrate(database)
+    database = migrated_database(tmp_path)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     resources = Resources(sessions=sessions, folder=StorageFolder(tmp_path, 0), clock=lambda: NOW)
     draw_installation(tmp_path)

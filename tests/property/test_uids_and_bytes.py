@@ -33,7 +33,6 @@ from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from pipeline.encode.result.identity import derived_uid, result_key, stands
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.files.folder import StorageFolder
@@ -43,6 +42,7 @@ from storage.series.lifecycle import ENDED, close, receiving
 from storage.series.rerun import ended_series, mark_for_rerun, start_reruns
 from storage.series.study import series_uids
 from storage.states import DeliveryState, Rerun
+from tests.support.databases import migrated_database
 from tests.support.dispatcher_samples import NOW, AnsweringWorkers
 from tests.support.samples.received_series import SERIES, receive
 
@@ -109,9 +109,7 @@ class Installation(RuleBasedStateMachine):
         """Start as the node does: recover, and index the files that have no row."""
         folder = StorageFolder(self.data, 0, step=self.step)
         draw_installation(self.data)
-        database = open_database(f"sqlite:///{self.data / 'node.sqlite'}")
-        migrate(database)
-        sessions = Sessions(database, substitutes=SUBSTITUTES)
+        sessions = Sessions(migrated_database(self.data), substitutes=SUBSTITUTES)
         self.resources = Resources(sessions=sessions, folder=folder, clock=self.clock)
         with sessions.begin() as session:
             recover(session, self.now)

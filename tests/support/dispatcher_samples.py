@@ -25,12 +25,11 @@ from dicom_node.errors import NoWorker
 from dicom_node.identity_key import keyed
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.sessions import Sessions
 from storage.files.folder import StorageFolder, no_step
 from storage.files.installation import draw_installation
 from storage.overview import SeriesLine, overview
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 Early = Callable[[Callable[[], Any]], None]
 
@@ -202,8 +201,7 @@ def _made(function: Callable[[Any], Any], request: object) -> object:
 
 
 def open_resources(folder: Path, *, step: Callable[[str], None] = no_step) -> Resources:
-    database = open_database(database_url(folder))
-    migrate(database)
+    database = migrated_database(folder)
     storage = StorageFolder(folder, 0, step=step)
     draw_installation(folder)
     return keyed(

@@ -23,13 +23,12 @@ from dicom_node.reception.store_scp import Receiver
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.series.sop_classes import CT_CLASSES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Instance
 from storage.database.sessions import Sessions
 from storage.files.folder import INSTANCE_ENDING, INSTANCE_FOLDERS, KeptFile, StorageFolder
 from storage.files.installation import draw_installation
 from storage.overview import Overview, overview
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 
 @dataclass
@@ -63,8 +62,7 @@ class Reception:
 
 def open_resources(folder: Path, *, storage: StorageFolder | None = None) -> Resources:
     """Open a new database, and the storage folder if none is given, in a folder."""
-    database = open_database(database_url(folder))
-    migrate(database)
+    database = migrated_database(folder)
     storage = storage or StorageFolder(folder, 0)
     draw_installation(storage.root)
     return keyed(Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=storage))

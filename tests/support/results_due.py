@@ -15,7 +15,6 @@ from dicom_node.identity_key import keyed
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
@@ -26,7 +25,7 @@ from storage.results.kept_results import NewObject, NewResult
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STUDY, SERIES = "2.25.3", "2.25.9"
@@ -76,8 +75,7 @@ def store_with_results(
 ) -> Resources:
     """Make a store whose results are due; all of one series, or each of one that is given."""
     series = series or [SERIES] * len(uids)
-    database = open_database(database_url(folder))
-    migrate(database)
+    database = migrated_database(folder)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     storage = StorageFolder(folder, 0)
     draw_installation(folder)

@@ -14,7 +14,6 @@ from pipeline.encode.bundle import part10
 from pipeline.encode.result.kinds import MAIN_DOCUMENTS, SUBSTITUTES
 from pipeline.encode.seg.segmentation import segmentation
 from pipeline.encode.sr.report import report
-from storage.database.engine import migrate, open_database
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import keep_results
 from storage.files.folder import StorageFolder
@@ -22,7 +21,7 @@ from storage.files.installation import draw_installation
 from storage.results.kept_results import NewObject, NewResult
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 from tests.support.results_due import CT, START, Hands, capture
 from tests.support.samples.encode_samples import analysis, context, ct_series
 
@@ -43,8 +42,7 @@ def write_report(path: Path, **identity: object) -> Dataset:
 def store_with_report(folder: Path, clock: Hands, name: str) -> Resources:
     """Make a store in which a result is due at the information system `name`, documents alone."""
     folder.mkdir(exist_ok=True)
-    database = open_database(database_url(folder))
-    migrate(database)
+    database = migrated_database(folder)
     storage = StorageFolder(folder, 0)
     draw_installation(folder)
     resources = keyed(

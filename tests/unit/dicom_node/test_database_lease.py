@@ -25,14 +25,13 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.lease import Holder, Lease, read_lease
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnavailable, LeaseLost
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation
 from storage.maintenance.consistency import Kind
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 from tests.support.dispatcher_samples import NOW
 from tests.support.reception import kept_files
 
@@ -49,8 +48,7 @@ class Host:
         self.opened = ExitStack()
 
     def resources(self, folder: str = "data") -> Resources:
-        database = open_database(database_url(self.place))
-        migrate(database)
+        database = migrated_database(self.place)
         root = StorageFolder(self.place / folder, 0)
         draw_installation(root.root)
         sessions = Sessions(database, substitutes=SUBSTITUTES)

@@ -23,7 +23,6 @@ from dicom_node.node.lifecycle import start_node
 from dicom_node.preflight import faults
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import DigestKey, Feedback, Series
 from storage.database.sessions import Sessions
 from storage.errors import StorageError
@@ -45,7 +44,7 @@ from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, leave, receiving
 from storage.states import SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import database_url, migrated_database
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher
 from tests.support.results_due import CT
 
@@ -56,8 +55,7 @@ PATIENTS = ("P-1", "P-2")
 
 def without_key(folder: Path) -> Resources:
     """What a start finds before it has the key."""
-    database = open_database(database_url(folder))
-    migrate(database)
+    database = migrated_database(folder)
     storage = StorageFolder(folder, 0)
     draw_installation(folder)
     sessions = Sessions(database, substitutes=SUBSTITUTES)

@@ -33,7 +33,6 @@ from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
-from storage.database.engine import migrate, open_database
 from storage.database.lease import read_lease
 from storage.database.receivers import receivers
 from storage.database.sessions import Session, Sessions
@@ -43,7 +42,7 @@ from storage.files.installation import draw_installation
 from storage.files.receiver_folder import RECEIVERS, ReceiverFolder
 from storage.overview import overview
 from storage.series.commitment_requests import CommitmentRequest
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 pytestmark = pytest.mark.database
 
@@ -62,8 +61,7 @@ class Host:
     """One receiver of several, in this process."""
 
     def __init__(self, place: Path, name: str, opened: ExitStack, *, alone: bool = False) -> None:
-        database = open_database(database_url(place))
-        migrate(database)
+        database = migrated_database(place)
         folder = StorageFolder(place / "data", 0)
         draw_installation(folder.root)
         resources = Resources(sessions=Sessions(database, substitutes=SUBSTITUTES), folder=folder)

@@ -11,13 +11,12 @@ import pytest
 from psycopg import errors
 from sqlalchemy import exc, insert, select, text
 
-from storage.database.engine import migrate, open_database
 from storage.database.faults import POSTGRESQL, SQLITE, own_error
 from storage.database.schema import Capability, Refusal
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseDamaged, DatabaseRefused, DatabaseUnavailable, StorageError
 from storage.series.quarantine_and_refusals import RefusalKind, record_refusal
-from tests.support.databases import database_url, impatient_database, locked_database
+from tests.support.databases import impatient_database, locked_database, migrated_database
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 PATIENT = "DOE^JANE"
@@ -156,8 +155,7 @@ def refusal(what: str, count: int = 1) -> dict[str, object]:
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> Iterator[Sessions]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     yield Sessions(engine)
     engine.dispose()
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage.database.engine import migrate, open_database
+from storage.database.engine import open_database
 from storage.database.schema import Base, Delivery, Result, ResultObject, Series
 from storage.delivery.notices import Ending, end_series
 from storage.delivery.outbox import (
@@ -47,7 +47,7 @@ from storage.series.lifecycle import (
     reprocess,
 )
 from storage.states import DeliveryState, SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import database_url, migrated_database
 
 pytestmark = pytest.mark.database
 
@@ -133,8 +133,7 @@ def count(session: Session, table: type[Base]) -> int:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     yield engine
     engine.dispose()
 

@@ -9,7 +9,6 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.encode.result.kinds import SUBSTITUTES
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Delivery
 from storage.database.sessions import Sessions
 from storage.delivery.outbox import Settlement, claim, due, keep_results, settle
@@ -20,7 +19,7 @@ from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
 from storage.states import DeliveryState
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 pytestmark = pytest.mark.database
 
@@ -30,8 +29,7 @@ D = DeliveryState
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     with Sessions(engine, substitutes=SUBSTITUTES)() as session:
         yield session
     engine.dispose()

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Feedback
 from storage.delivery.outbox import keep_results
 from storage.maintenance.purge import erase_rows
@@ -29,7 +28,7 @@ from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import SeriesTicket, claim_next, close, leave, receiving
 from storage.states import SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -40,8 +39,7 @@ pytestmark = pytest.mark.database
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     with Session(engine) as session:
         yield session
     engine.dispose()

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.database.engine import migrate, open_database
 from storage.database.report_tables import SignedReportRow, SignedReportSubject
 from storage.delivery.outbox import keep_results
 from storage.maintenance.identity_digests import forget_identity_digests, has_identity_digests
@@ -29,7 +28,7 @@ from storage.results.signed_reports import (
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.lifecycle import claim_next, close, receiving
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -41,8 +40,7 @@ pytestmark = pytest.mark.database
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     with Session(engine) as session:
         yield session
     engine.dispose()

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from storage.database.engine import migrate, open_database
 from storage.database.schema import Notification, NotifiedSeries
 from storage.series import notifications
 from storage.series.closings import SOON, record_closing, too_early, waits
@@ -28,7 +27,7 @@ from storage.series.notifications import (
     notification,
 )
 from storage.states import SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 
 pytestmark = pytest.mark.database
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,8 +35,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    engine: Engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine: Engine = migrated_database(tmp_path)
     with Session(engine) as session:
         yield session
     engine.dispose()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage.database.engine import migrate, open_database
+from storage.database.engine import open_database
 from storage.database.schema import Base, Instance, Series
 from storage.errors import StaleState, StorageError
 from storage.maintenance.recovery import recover
@@ -28,7 +28,7 @@ from storage.series.lifecycle import (
 from storage.series.rerun import mark_for_rerun, start_reruns
 from storage.series.study import series_numbers
 from storage.states import Rerun, SeriesState
-from tests.support.databases import database_url
+from tests.support.databases import database_url, migrated_database
 
 pytestmark = pytest.mark.database
 
@@ -58,8 +58,7 @@ def facts(uid: str, series: str = "9", *, digest: str = "a", ae: str = "CT1") ->
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     yield engine
     engine.dispose()
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from storage.database.engine import migrate, open_database
 from storage.database.sessions import Session, Sessions
 from storage.series.instances import record_instance
 from storage.series.search import series_of_accession, series_of_patient, series_of_uid
-from tests.support.databases import database_url
+from tests.support.databases import migrated_database
 from tests.support.results_due import CT, START
 
 pytestmark = pytest.mark.database
@@ -24,8 +23,7 @@ Search = Callable[[Session, str], list[str]]
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(database_url(tmp_path))
-    migrate(engine)
+    engine = migrated_database(tmp_path)
     with Sessions(engine).begin() as session:
         for number in range(1, 5):
             facts = replace(
