@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -31,6 +32,23 @@ ACCEPTS = (
     SegmentationStorage,
     SecondaryCaptureImageStorage,
 )
+
+ACCEPT_SECONDS = 0.05  #: how soon the thread that accepts connections heeds the end
+
+
+def serve(ae: AE, port: int, handlers: Sequence[evt.EventHandlerType]) -> ThreadedAssociationServer:
+    """Listen on loopback in a thread of its own; `AE.start_server` heeds its end less soon."""
+    server = ae.make_server(
+        ("127.0.0.1", port), evt_handlers=list(handlers), server_class=ThreadedAssociationServer
+    )
+    threading.Thread(target=server.serve_forever, args=(ACCEPT_SECONDS,), daemon=True).start()
+    return server
+
+
+def end(server: ThreadedAssociationServer) -> None:
+    """Listen no more; associations that are open stay so."""
+    with suppress(ValueError):  # pynetdicom's: only `AE.start_server` lets the AE know of it
+        server.shutdown()
 
 
 class StandInPacs:
@@ -66,12 +84,7 @@ class StandInPacs:
         self._port = port
 
     def __enter__(self) -> StandInPacs:
-        server = self._ae.start_server(
-            ("127.0.0.1", self._port),
-            block=False,
-            evt_handlers=[(evt.EVT_C_STORE, self._store)],
-        )
-        self._server = cast(ThreadedAssociationServer, server)
+        self._server = serve(self._ae, self._port, [(evt.EVT_C_STORE, self._store)])
         self.port: int = self._server.server_address[1]
         return self
 
@@ -81,7 +94,7 @@ class StandInPacs:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
+        end(self._server)
         self._ae.shutdown()
 
     def _store(self, event: Event) -> int:

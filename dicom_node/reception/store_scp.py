@@ -64,6 +64,7 @@ ENDINGS = {
 }
 """Events that end a connection before there is an association, PS3.8 Table 9-10, 9.2.2."""
 NOBODY = Networks()
+ACCEPT_SECONDS = 0.1  #: how soon the thread that accepts connections heeds a stop
 ABORT_SECONDS = 1.0  #: longest wait for peers to hear that their associations are aborted
 FEW_CLASSES = 8  #: a sender that proposes more proposes all it knows, whatever it has to send
 
@@ -376,7 +377,7 @@ class Receiver:
         """Start a thread that accepts connections, in place of one that has ended."""
         server = cast(ProxiedServer, self._server)
         self._thread = threading.Thread(
-            target=server.serve_forever, name="AcceptorServer", daemon=True
+            target=server.serve_forever, args=(ACCEPT_SECONDS,), name="AcceptorServer", daemon=True
         )
         self._thread.start()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from pynetdicom import AE, evt
-from pynetdicom.transport import ThreadedAssociationServer
+
+from dicom_node.demo.stand_in_pacs import end, serve
 
 
 class LoopbackServer(ABC):
@@ -55,12 +56,11 @@ class DicomServer(LoopbackServer):
     def start(self) -> int:
         self._ae = AE(self.ae_title)
         handlers = self.offer(self._ae)
-        server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
-        self._server = cast(ThreadedAssociationServer, server)
+        self._server = serve(self._ae, self.port, handlers)
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
-        self._server.shutdown()
+        end(self._server)
         all_associations_end(self._ae)
         self._ae.shutdown()
 
