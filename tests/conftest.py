@@ -21,8 +21,9 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `database` on both databases."""
-    if metafunc.definition.get_closest_marker("database"):
-        postgresql = pytest.param("postgresql", marks=pytest.mark.postgresql)
+    if mark := metafunc.definition.get_closest_marker("database"):
+        marks = [pytest.mark.postgresql, *([pytest.mark.long] if mark.kwargs.get("long") else [])]
+        postgresql = pytest.param("postgresql", marks=marks)
         metafunc.parametrize("database_kind", ["sqlite", postgresql], indirect=True)
 
 

@@ -105,7 +105,7 @@ def test_a_node_killed_at_any_moment_loses_nothing(
     assert acknowledged <= instances
 
 
-@pytest.mark.database
+@pytest.mark.database(long=True)
 def test_a_node_killed_in_mid_analysis_and_in_mid_delivery_delivers_once(
     make_node: MakeNode, pacs: StandInPacs, chest: Path
 ) -> None:

@@ -76,6 +76,7 @@ def stand_still(node: NodeProcess) -> None:
             database.dispose()
 
 
+@pytest.mark.database(long=True)  # quick on both: test_database_lease.py
 def test_the_second_node_on_a_database_is_refused_and_the_first_goes_on(
     make_node: MakeNode, pacs: StandInPacs, chest: Path, tally: Tally
 ) -> None:
