@@ -1,6 +1,5 @@
 """Orthanc sends CT series to the node, and receives their results."""
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -166,27 +165,19 @@ def test_odd_senders_end_visibly(
     assert refused == ["MR Image Storage"]  # besides the connections that asked for nothing
 
 
-def test_storing_again_makes_nothing_new(orthanc: Orthanc, node: NodeProcess, chest: Path) -> None:
-    study_uid = upload(orthanc, chest)
-    first = analysed(orthanc, node, study_uid)
-    (ct,) = modalities(orthanc, study_uid)["CT"]
-
-    orthanc.post("/modalities/ainode/store", {"Resources": [ct], "Synchronous": True})
-    again = json.loads(json.dumps(orthanc.get(f"/series/{ct}")))
-
-    assert len(again["Instances"]) == len(first["CT"])
-    (line,) = node.overview().series
-    assert (line.state, line.generation, line.instances) == ("delivered", 1, 60)
-
-
-def test_results_sent_back_do_no_harm_and_their_rejection_is_feedback(
+def test_a_study_sent_back_does_no_harm_and_a_rejection_of_its_report_is_feedback(
     orthanc: Orthanc, node: NodeProcess, chest: Path, tmp_path: Path
 ) -> None:
-    """A careless rule sends the whole study: images are refused, reports known for our own."""
+    """A careless rule sends the whole study: the CT is known already, and reports for our own."""
     study_uid = upload(orthanc, chest)
-    (report, *_) = analysed(orthanc, node, study_uid)["SR"]
-    results = modalities(orthanc, study_uid)
-    (seg,), reports = results["SEG"], results["SR"]
+    first = analysed(orthanc, node, study_uid)
+    report, results = first["SR"][0], modalities(orthanc, study_uid)
+    (ct,), (seg,), reports = results["CT"], results["SEG"], results["SR"]
+
+    orthanc.post("/modalities/ainode/store", {"Resources": [ct], "Synchronous": True})
+    assert len(orthanc.get(f"/series/{ct}")["Instances"]) == len(first["CT"])
+    (line,) = node.overview().series
+    assert (line.state, line.generation, line.instances) == ("delivered", 1, 60)
 
     with suppress(OSError):  # Orthanc reports that no context was accepted
         orthanc.post("/modalities/ainode/store", {"Resources": [seg], "Synchronous": True})
@@ -210,5 +201,5 @@ def test_results_sent_back_do_no_harm_and_their_rejection_is_feedback(
     )
 
     poll(lambda: "feedback" in node.states(), seconds=60, what=f"feedback\n{node.log()}")
-    (ct,) = (line for line in node.overview().series if line.state == "delivered")
-    assert [(said.answer, said.reason) for said in ct.answers] == [("rejected", "quality")]
+    (line,) = (line for line in node.overview().series if line.state == "delivered")
+    assert [(said.answer, said.reason) for said in line.answers] == [("rejected", "quality")]

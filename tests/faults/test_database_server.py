@@ -189,7 +189,8 @@ class Writing:
 @pytest.fixture
 def writing(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writing]:
     """A writer that has written one row."""
-    monkeypatch.setattr("storage.database.engine.BUSY_TIMEOUT_MS", 200)
+    for wait in ("BUSY_TIMEOUT_MS", "READER_LOCK_MS"):
+        monkeypatch.setattr(f"storage.database.engine.{wait}", 200)
     writing = Writing(server.url())
     writing.index.start()
     writing.index.record_instance(*arrival(0))

@@ -152,16 +152,6 @@ def test_one_address_leaves_associations_to_others(tmp_path: Path) -> None:
             client.socket.close()
 
 
-def test_who_waits_longest_without_a_request_makes_room(running: Reception) -> None:
-    silent = [socket.create_connection(running.address, timeout=20) for _ in range(150)]
-    with WireClient(running.address) as client:
-        assert client.associate() == 2
-        assert client.release() == 6
-    assert silent[0].recv(1) == b""  # the first was hung up
-    for connection in silent:
-        connection.close()
-
-
 def test_requests_whose_answers_nobody_waits_for_stay_in_the_socket(tmp_path: Path) -> None:
     """A peer asks faster than we answer: what waits here is a few requests."""
     waiting, go_on = [], threading.Event()
