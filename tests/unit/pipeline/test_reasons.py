@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,28 @@ def trees(package: str) -> Iterator[tuple[Path, ast.Module]]:
             yield path, ast.parse(path.read_text())
 
 
+@cache
 def raised(package: str, codes: type[StrEnum]) -> set[str]:
     """Members named anywhere in the code of a package, as ``Codes.MEMBER``."""
     return {
         node.attr
         for _, tree in trees(package)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == codes.__name__
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == codes.__name__
     }
+
+
+@cache
+def literals_of(package: str) -> frozenset[object]:
+    """Constants that are written in the code of a package."""
+    return frozenset(
+        node.value
+        for _, tree in trees(package)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+    )
 
 
 def test_no_code_is_raised_as_a_literal() -> None:
@@ -63,13 +78,7 @@ def test_every_code_is_raised_somewhere(codes: type[StrEnum]) -> None:
 )
 def test_codes_of_the_node_are_raised_there(code: StrEnum) -> None:
     named = raised("dicom_node", type(code))
-    literals = {
-        node.value
-        for _, tree in trees("dicom_node")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-    }
-    assert code.name in named or code.value in literals
+    assert code.name in named or code.value in literals_of("dicom_node")
 
 
 @pytest.mark.parametrize("codes", CODES)
