@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
-from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.acceptance.support.orthanc import (
     SECONDS,
     Orthanc,
@@ -56,12 +54,9 @@ def node(pacs: Orthanc, node_port: int, tmp_path: Path) -> Iterator[NodeProcess]
 
 
 def test_a_chest_ct_that_reaches_orthanc_has_results_in_its_study(
-    pacs: Orthanc, node: NodeProcess, tmp_path: Path
+    pacs: Orthanc, node: NodeProcess, chest: Path
 ) -> None:
-    spec = PhantomSpec(seed=1, slices=60, spacing_mm=5)
-    write_series(phantom_datasets(make_phantom(spec), seed=1), tmp_path / "ct")
-
-    study = upload(pacs, tmp_path / "ct")
+    study = upload(pacs, chest)
 
     poll(lambda: node.states() == ["delivered"], seconds=SECONDS, what=f"results\n{node.log()}")
     assert {"CT", "SR", "SEG", "OT"} <= set(modalities(pacs, study))

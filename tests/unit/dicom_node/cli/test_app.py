@@ -365,9 +365,10 @@ def test_a_damaged_database_is_said_in_a_line(ini: Path, command: str) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    command = ["phantom", str(tmp_path / "file" / "x"), "--slices", "1", "--lesions", "0"]
 
     ended = subprocess.run(
-        [sys.executable, "-P", "-m", "dicom_node", "phantom", str(tmp_path / "file" / "x")],
+        [sys.executable, "-P", "-m", "dicom_node", *command],
         capture_output=True,
         text=True,
         check=False,
