@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from dicom_node.network.pynetdicom_internals.message_bounds import AssociationLimits
 from dicom_node.network.status_codes import SUCCESS
 from storage.database.schema import Instance, Series
 from tests.reliability.receiving import body_of, phantom, running, slices, stored
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import wait_until
 from tests.support.peers.wire_client import WireClient, association_request
-from tests.support.reception import Reception, open_resources, running_receiver
+from tests.support.reception import Reception
 
 __all__ = ["running", "slices"]  # fixtures
 MEMORY_BYTES = 300 << 20  #: more than this the process must not grow
@@ -126,29 +124,21 @@ def test_many_series_are_all_complete(
     )
 
 
-@pytest.fixture
-def impatient(tmp_path: Path) -> Iterator[Reception]:
-    """A receiver whose associations may keep silent, and await their request, for 5 s."""
-    limits = AssociationLimits(of_one_address=100, silent_seconds=5)
-    resources = open_resources(tmp_path)
-    with running_receiver(resources, require_called_ae=False, limits=limits) as reception:
-        yield reception
-
-
 def test_silent_and_slow_connections_keep_no_sender_away(
-    impatient: Reception, tally: Tally, slices: list[bytes]
+    running: Reception, tally: Tally, slices: list[bytes], tmp_path: Path
 ) -> None:
     """More of each kind than associations may be open (100): half-open, slow, garbage."""
+    del tmp_path
     request = association_request()
-    silent = [socket.create_connection(impatient.address, timeout=30) for _ in range(60)]
-    slow = [socket.create_connection(impatient.address, timeout=30) for _ in range(30)]
+    silent = [socket.create_connection(running.address, timeout=30) for _ in range(60)]
+    slow = [socket.create_connection(running.address, timeout=30) for _ in range(30)]
     for connection in slow:
         connection.sendall(request[:40])
     scanners = 60
     for number in range(scanners):
-        with socket.create_connection(impatient.address, timeout=30) as connection:
+        with socket.create_connection(running.address, timeout=30) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\n\r\n" if number % 2 else b"\x16\x03\x01\x02")
-    answers = [send_many(impatient, slices[0], sender, 2) for sender in range(5)]
+    answers = [send_many(running, slices[0], sender, 2) for sender in range(5)]
     assert answers == [[SUCCESS] * 2] * 5
     for connection in (*silent, *slow):  # none of them is kept for ever
         connection.settimeout(40)

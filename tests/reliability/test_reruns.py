@@ -71,7 +71,7 @@ def objects(node: NodeProcess) -> set[str]:
 
 
 def test_a_storm_of_reruns(node: NodeProcess, pacs: StandInPacs, tally: Tally) -> None:
-    at_once, in_a_row = times(2, 20), times(10, 200)
+    at_once, in_a_row = times(4, 20), times(20, 200)
     uids = [send_series(node, seed) for seed in range(SERIES)]
     wait_until(lambda: len(pacs.received) == SERIES * len(KINDS), seconds=60, what="first results")
     assert node.process is not None
