@@ -144,6 +144,9 @@ def changing_tables(engine: Engine) -> Iterator[Config]:
     with own_errors(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
             connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take long
+            connection.exec_driver_sql(
+                f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}"
+            )
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         refuse_newer(_revision(connection))
         config.attributes["connection"] = connection

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, text
 
-from storage.database.engine import open_database, reading
+from storage.database.engine import changing_tables, open_database, reading
 from storage.database.schema import Lease
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnavailable
@@ -45,4 +45,14 @@ def test_one_who_only_reads_may_take_any_time(database: Engine) -> None:
         assert connection.execute(text(PATIENCE)).scalar() == "0"
     with database.begin() as connection:
         assert connection.execute(text(PATIENCE)).scalar() == "200ms"
+    database.dispose()
+
+
+def test_who_changes_tables_may_take_longer_than_receivers_among_themselves(tmp_path: Path) -> None:
+    database = open_database(database_url(tmp_path), is_shared=True)
+    with changing_tables(database) as config:
+        connection = config.attributes["connection"]
+        assert connection.execute(text(PATIENCE)).scalar() == "40s"
+    with database.begin() as connection:
+        assert connection.execute(text(PATIENCE)).scalar() == "4s"
     database.dispose()
