@@ -1,4 +1,4 @@
-"""Dask schedulers and workers as processes, as an operator starts them."""
+"""Schedulers and workers as processes: Dask's own, and the product's over TLS."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.health import Health
+from dicom_node.network.tls import Credentials
 from tests.support.node_process import free_port
 from tests.support.paths import ROOT
 
@@ -35,10 +36,20 @@ QUIET = {  # no pages, and quick to notice who is gone
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
 }
 
+HOSTS = ("scheduler1", "worker1", "node1")  #: of whom there are certificates
+
+SETTINGS = """\
+[engine]
+scheduler = tls://localhost:{port}
+certificate = {folder}/{host}.pem
+key = {folder}/{host}.key
+authorities = {folder}/authority.pem
+"""
+
 
 @dataclass
 class Fleet:
-    """One scheduler at a fixed port, and workers; each may be killed and started again."""
+    """One scheduler at a fixed port, and workers, of Dask; each may be killed and started again."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -108,4 +119,92 @@ class Fleet:
                 stderr=log,
                 env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT), **environment},
                 cwd=self.folder,
+            )
+
+
+def command(*words: str) -> list[str]:
+    """Words that run a command of the product."""
+    return [sys.executable, "-P", "-m", "dicom_node", *words]
+
+
+def make_certificates(folder: Path, *hosts: str) -> None:
+    """Make an authority, and a certificate for each host."""
+    named = [word for host in hosts for word in ("--host", host)]
+    subprocess.run(command("certificates", str(folder), *named), check=True, cwd=ROOT)
+
+
+@dataclass
+class TlsFleet:
+    """A scheduler and workers over TLS, by the commands and settings of an operator.
+
+    Attributes
+    ----------
+    folder
+        Of certificates, INI files and logs.
+    """
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    scheduler: subprocess.Popen[bytes] | None = None
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        make_certificates(self.folder, *HOSTS)
+
+    @property
+    def address(self) -> str:
+        return f"tls://localhost:{self.port}"
+
+    def settings(self, host: str) -> str:
+        """Section of the INI file of a host."""
+        return SETTINGS.format(port=self.port, folder=self.folder, host=host)
+
+    def credentials(self, host: str) -> Credentials:
+        """Files of a host for TLS."""
+        return Credentials(
+            certificate=self.folder / f"{host}.pem",
+            key=self.folder / f"{host}.key",
+            authorities=self.folder / "authority.pem",
+        )
+
+    def start_scheduler(self) -> None:
+        self.scheduler = self._start(
+            "scheduler", self.settings("scheduler1"), "--bind", "127.0.0.1"
+        )
+
+    def start_worker(self, name: str, fetch_folder: Path | None = None) -> None:
+        """Start a worker; one without a folder of its own sees the node's."""
+        fetches = f"fetch_folder = {fetch_folder}\n" if fetch_folder else ""
+        settings = self.settings("worker1") + fetches
+        self.workers[name] = self._start("worker", settings, "--name", name)
+
+    def kill_scheduler(self) -> None:
+        """Kill it; its workers look for another one."""
+        assert self.scheduler is not None
+        self.scheduler.kill()
+        self.scheduler.wait(30)
+
+    def stop(self) -> list[int]:
+        """Stop workers and scheduler in order; give what they ended with."""
+        running = [*self.workers.values(), *([self.scheduler] if self.scheduler else [])]
+        statuses = []
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+            try:
+                statuses.append(process.wait(60))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                statuses.append(process.wait(30))
+        return statuses
+
+    def _start(self, what: str, settings: str, *more: str) -> subprocess.Popen[bytes]:
+        name = f"{what}-{more[-1]}" if what == "worker" else what
+        ini = self.folder / f"{name}.ini"
+        ini.write_text(settings)
+        with (self.folder / f"{name}.log").open("a") as log:
+            return subprocess.Popen(
+                command(what, "--config", str(ini), *more),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )

@@ -15,7 +15,8 @@ import numpy as np
 from distributed import get_worker
 
 from dicom_node.analysis.engine.waiting import is_waited_for
-from dicom_node.analysis.fetch.access import files_at_hand
+from dicom_node.analysis.fetch.access import FETCH_FOLDER, files_at_hand
+from dicom_node.analysis.fetch.private_folder import PrivateFolder
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.messages import (
     Analysed,
@@ -34,6 +35,12 @@ def prove() -> None:
     """Fit, unless the environment of the worker says otherwise."""
     if reason := os.environ.get("UNFIT"):
         raise UnfitWorker(reason)
+
+
+def prove_light() -> None:
+    """Fit without a model; one that fetches makes its folder ready, as in the product's proof."""
+    if folder := os.environ.get(FETCH_FOLDER):
+        PrivateFolder(Path(folder)).prepare()
 
 
 def process_and_name() -> tuple[int, str]:

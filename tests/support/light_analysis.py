@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import EnhancedSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_node.analysis.fetch.access import files_at_hand
 from dicom_node.analysis.worker.messages import Analysed, AnalysisRequest, EncodedObject, Unchanged
 from dicom_node.analysis.worker.series_task import HandOver, as_begun, keep_back
 from dicom_node.clock_watch import utc_now
-from pipeline.encode.bundle import part10
 from pipeline.encode.result.identity import derived_uid, inputs_digest, result_key, stands
 
 KINDS = (("report", EnhancedSRStorage), ("heatmap", SecondaryCaptureImageStorage))
@@ -25,13 +25,17 @@ def encoded(kind: str, sop_class: str, key: str, source: Dataset) -> EncodedObje
     ds.StudyInstanceUID, ds.SeriesInstanceUID = source.StudyInstanceUID, derived_uid(key, kind, 0)
     ds.PatientID, ds.Modality = source.PatientID, "OT"
     ds.InstanceCreationTime = utc_now().strftime("%H%M%S.%f")  # as real results name a time
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = BytesIO()
+    dcmwrite(file, ds, enforce_file_format=True)
     return EncodedObject(
         kind=kind,
         sop_class_uid=sop_class,
         sop_instance_uid=str(ds.SOPInstanceUID),
         series_instance_uid=str(ds.SeriesInstanceUID),
         transfer_syntax_uid=str(ExplicitVRLittleEndian),
-        part10=part10(ds),
+        part10=file.getvalue(),
     )
 
 

@@ -1,9 +1,9 @@
 """A node as a process, with a trivial analysis, that kills itself at a given step.
 
-``python -m tests.support.light_node INI [N [SCHEDULER]]``: at the N-th step towards the disk, the
-database or the network the process kills itself, as a power cut would. With the address of a
-scheduler the analyses run on its workers, through the product's own engine. Everything but the
-networks is the product's own.
+``python -m tests.support.light_node INI [N]``: at the N-th step towards the disk, the database or
+the network the process kills itself, as a power cut would. Where the settings name a scheduler the
+analyses run on its workers, through the product's own engine. Everything but the networks is the
+product's own.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis.engine.compute_engine import ComputeEngine, EnginePaces
-from dicom_node.analysis.engine.connection import EngineAddress, connect
+from dicom_node.analysis.engine.connection import EMBEDDED, EngineAddress, connect
 from dicom_node.analysis.engine.worker_records import Pace
 from dicom_node.analysis.worker import ends_task, feedback_task, notice_task
+from dicom_node.assembly.engine import engine_address_of
 from dicom_node.assembly.monitoring import counting
 from dicom_node.assembly.resources import open_resources
 from dicom_node.health import Health
@@ -121,15 +122,14 @@ class LightFleet(ComputeEngine):
         return super().submit(light, *arguments, **how)
 
 
-def fleet_at(scheduler: str, health: Health) -> LightFleet:
+def fleet_at(address: EngineAddress, health: Health) -> LightFleet:
     """Make an engine for the workers of a scheduler."""
     paces = EnginePaces(
         reconnect=Pace(first_seconds=0.2, longest_seconds=1.0),
         rest=Pace(first_seconds=0.2, longest_seconds=1.0),
     )
-    address = EngineAddress(scheduler=scheduler)
     return LightFleet(
-        partial(connect, address), fleet_tasks.prove, health, renewed=False, paces=paces
+        partial(connect, address), fleet_tasks.prove_light, health, renewed=False, paces=paces
     )
 
 
@@ -142,21 +142,22 @@ def watch(resources: Resources, fuse: Fuse) -> None:
 
 def main() -> None:
     ini, at = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    scheduler = sys.argv[3] if len(sys.argv) > 3 else ""
     settings = load(ini)
+    address = engine_address_of(settings)
+    has_fleet = address.scheduler != EMBEDDED
     log_writer = logs.configure(level="INFO", style="json")
     logs.take_standard_error(log_writer)
     asked = stop_request()
 
     def engine(_: Settings, health: Health) -> ComputeEngine:
-        if scheduler:
-            return fleet_at(scheduler, health)
+        if has_fleet:
+            return fleet_at(address, health)
         return cast(ComputeEngine, LightEngine())
 
     with held_folder(settings) as shared:
         is_alone = shared is None or shared.is_alone
         resources = open_resources(settings, is_alone=is_alone)
-        if at or not scheduler:
+        if at or not has_fleet:
             watch(resources, Fuse(at, ini.with_name("steps.txt")))
         counted = counting(settings, resources)
         node = start_node(settings, resources, make_engine=engine, shared=shared)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +22,8 @@ from storage.database.lease import read_lease
 from storage.database.schema import Instance, Result, ResultObject, Series
 from storage.states import SeriesState
 from tests.reliability.receivers.light_process import LightNode
-from tests.support.node_process import free_port, ini_text, wait_until
+from tests.support.databases import database_url
+from tests.support.node_process import INI, free_port, in_database, wait_until
 
 INSTANCES = 4
 
@@ -54,18 +54,19 @@ class Receivers:
     def other(self, name: str) -> LightNode:
         return next(node for other, node in self.nodes.items() if other != name)
 
-    def send(self, series: Path, draw: random.Random) -> None:
+    def send(self, series: Path, draw: random.Random, seconds: float = 60) -> None:
         """Send until all is acknowledged, to whichever of them takes it."""
-        wanted = {str(dcmread(path).SOPInstanceUID) for path in series.glob("*.dcm")}
-        for _ in range(100):
-            node = draw.choice(list(self.nodes.values()))
-            node.send(series)
-            known = {uid for one in self.nodes.values() for uid in one.acknowledged}
-            if wanted <= known:
-                self.acknowledged[series.name] = wanted
-                return
-            threading.Event().wait(0.2)
-        raise AssertionError("nobody takes the series")
+        wanted = {
+            str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+            for path in series.glob("*.dcm")
+        }
+
+        def is_taken() -> bool:
+            draw.choice(list(self.nodes.values())).send(series)
+            return wanted <= {uid for one in self.nodes.values() for uid in one.acknowledged}
+
+        wait_until(is_taken, seconds=seconds, what="a receiver that takes the series")
+        self.acknowledged[series.name] = wanted
 
     def pretend_revision(self, revision: str | None) -> None:
         """Have the database say that its tables are of another revision; None says the truth."""
@@ -75,8 +76,8 @@ class Receivers:
             session.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": head})
         database.dispose()
 
-    def kill_active(self) -> None:
-        """Kill the active receiver; wait until the other one has taken over, and start it again."""
+    def kill_active(self, *, wait: bool = True) -> None:
+        """Kill the active receiver; once the other one has taken over, start it again."""
         name = self.active()
         victim, other = self.nodes[name], self.other(name)
         before = len(activations(other))
@@ -86,13 +87,13 @@ class Receivers:
             lambda: len(activations(other)) > before, seconds=60, what=f"takeover\n{other.log()}"
         )
         self.takeovers.append(activations(other)[-1] - at)
-        victim.start()
+        victim.start(wait=wait)
 
-    def kill_standby(self) -> None:
+    def kill_standby(self, *, wait: bool = True) -> None:
         """Kill the one that is not active, with what it has not entered yet."""
         standby = self.other(self.active())
         standby.kill()
-        standby.start()
+        standby.start(wait=wait)
 
     def kill_both(self) -> None:
         """Kill all receivers at once: nobody is there for a moment."""
@@ -153,11 +154,25 @@ def make_series(folder: Path, number: int) -> Path:
     return folder
 
 
-def make_receiver(folder: Path, shared: Path, name: str, pacs_port: int) -> LightNode:
-    """Write the settings of a receiver that shares a folder and its database."""
+def make_receiver(
+    folder: Path, shared: Path, name: str, pacs_port: int, *, url: str = "", more: str = ""
+) -> LightNode:
+    """Write the settings of a receiver that shares a folder and its database.
+
+    Parameters
+    ----------
+    name
+        Empty for a node of its own.
+    url
+        Of the database; empty for that of the folder.
+    more
+        Further sections of its INI file.
+    """
     folder.mkdir()
     node = LightNode(folder, free_port())
-    text = ini_text(shared, port=node.port, pacs_port=pacs_port, quiet=2)
+    text = INI.format(port=node.port, pacs_port=pacs_port, quiet=2, more=more)
+    text = in_database(text, url or database_url(shared / "data"))
     text = text.replace("folder = data\n", f"folder = {shared / 'data'}\n")
-    node.ini.write_text(text.replace("[node]\n", f"[node]\nreceiver = {name}\n"))
+    named = f"[node]\nreceiver = {name}\n" if name else "[node]\n"
+    node.ini.write_text(text.replace("[node]\n", named))
     return node
