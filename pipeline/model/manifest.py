@@ -27,7 +27,7 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import ModelError
 
 #: The model that comes with the package.
-BUNDLED = Path(__file__).parents[1] / "weights" / "opacities-1"
+BUNDLED = Path(__file__).parents[1] / "weights" / "opacities-2"
 MANIFEST = "manifest.json"  #: its name in a model folder
 DEFAULT_POINT = "default"  #: the operating point that is used unless a site sets its own
 UNET_STRIDE = 16  #: the UNet halves its input four times

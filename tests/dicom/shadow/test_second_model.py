@@ -13,6 +13,7 @@ from sqlalchemy import select
 from config.reader import load
 from dicom_node.cli.send import send_folder
 from dicom_node.demo.stand_in_pacs import StandInPacs
+from pipeline.model.manifest import BUNDLED
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import is_migrated, open_database
@@ -67,7 +68,7 @@ def test_the_second_model_analyses_and_delivers_nothing(tmp_path: Path) -> None:
     objects = [dcmread(path) for path in sorted((tmp_path / "pacs").rglob("*.dcm"))]
 
     assert [str(line.state) for line in seen.series] == ["delivered", "delivered"]
-    assert {str(one.ManufacturerModelName) for one in objects} == {"dicom-node opacities-1"}
+    assert {str(one.ManufacturerModelName) for one in objects} == {f"dicom-node {BUNDLED.name}"}
     assert len(objects) == sum(sum(line.deliveries.values()) for line in seen.series)
     for row in shadows(node):
         assert row.model == "second 2"

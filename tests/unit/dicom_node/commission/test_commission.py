@@ -25,6 +25,7 @@ from dicom_node.commission.protocol import (
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.monitoring.catalogue import RUN
 from dicom_node.self_test.judgement import Expectation, Figures, judge
+from pipeline.model.manifest import BUNDLED, read_manifest
 from storage.states import SelfTestState
 from tests.support.dispatcher_samples import NOW
 from tests.support.node_process import free_port
@@ -143,9 +144,16 @@ def test_versions_and_thresholds_are_those_of_the_model_and_the_settings() -> No
     site = Settings()
     site = site.model_copy(update={"analysis": site.analysis.model_copy(update={"threshold": 0.7})})
 
-    assert dict(software_lines(site))["model"] == "opacities-1 1.0.0"
+    bundled = read_manifest(BUNDLED)[0]
+    assert bundled.conformal is not None
+    level = bundled.conformal.levels[0]
+    assert dict(software_lines(site))["model"] == f"{bundled.name} {bundled.version}"
     assert dict(threshold_lines(site))["scores are called positive above"] == "0.7000"
     assert dict(threshold_lines(Settings()))["which is"] == "the model's"
-    assert dict(threshold_lines(Settings()))["scores are called positive above"] == "0.4908"
-    assert dict(threshold_lines(Settings()))["and are indeterminate from"] == "0.2059"
+    assert dict(threshold_lines(Settings()))["scores are called positive above"] == (
+        f"{level.negative_at_most:.4f}"
+    )
+    assert dict(threshold_lines(Settings()))["and are indeterminate from"] == (
+        f"{level.positive_at_least:.4f}"
+    )
     assert dict(threshold_lines(site))["and are indeterminate from"] == "none is"

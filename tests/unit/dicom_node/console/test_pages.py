@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from dicom_node.console.access.people import Role
 from dicom_node.console.pages.worklist import CSV_LINES
+from pipeline.model.manifest import BUNDLED
 from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
@@ -411,5 +412,5 @@ def test_the_condition_queue_and_model_are_shown(console: ConsoleUnderTest) -> N
     browser = console.logged_in(Role.VIEWER)
     assert "1.2.3" in browser.get("/queue").text
     model = browser.get("/model").text
-    assert "opacities-1" in model
+    assert BUNDLED.name in model
     assert "not" in model

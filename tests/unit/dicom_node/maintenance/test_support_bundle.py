@@ -16,6 +16,7 @@ from dicom_node.cli.maintenance.support import parts_of
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError
 from dicom_node.maintenance.support_bundle import Pseudonyms, make_bundle
+from pipeline.model.manifest import BUNDLED
 from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import record_instance
 from storage.series.quarantine_and_refusals import record_quarantine
@@ -93,7 +94,7 @@ def test_it_has_what_helps_and_nothing_of_a_patient(used: Settings, tmp_path: Pa
 
     found = read(tmp_path / "a.zip")
     assert faults == dict.fromkeys(found, "")
-    assert json.loads(found["about.json"])["model"]["name"] == "opacities-1"
+    assert json.loads(found["about.json"])["model"]["name"] == BUNDLED.name
     assert json.loads(found["tables.json"])["series"] == 1
     status = json.loads(found["status.json"])
     assert status["states"] == {"receiving": 1}

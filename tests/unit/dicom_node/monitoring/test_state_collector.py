@@ -79,7 +79,7 @@ def sources(database: Database) -> Sources:
         reserve_bytes=2_000,
         certificates=lambda: (("[tls] certificate", NOW),),
         self_test_seconds=86_400,
-        model="opacities-1 1.0.0",
+        model="some 1.0.0",
         clock=lambda: NOW,
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.model.errata import ERRATA, Erratum, read_errata
-from pipeline.model.manifest import BUNDLED
+from pipeline.model.manifest import BUNDLED, read_manifest
 
 
 def test_a_model_without_the_file_has_no_errata(tmp_path: Path) -> None:
@@ -55,6 +55,7 @@ def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_bundled_model_says_that_its_classifier_learnt_from_masks() -> None:
-    errata = read_errata(BUNDLED)
+    card = read_manifest(BUNDLED)[0].card
 
-    assert any("learnt from lesion masks" in erratum.text for erratum in errata)
+    assert read_errata(BUNDLED) == ()
+    assert any("exact masks of the opacities" in line for line in card.trained_on)

@@ -16,7 +16,7 @@ def another_model(folder: Path) -> str:
     """Make a folder with the manifest of another model; return its digest."""
     folder.mkdir(parents=True)
     text = (BUNDLED / MANIFEST).read_text()
-    (folder / MANIFEST).write_text(text.replace('"opacities-1"', '"opacities-2"', 1))
+    (folder / MANIFEST).write_text(text.replace(f'"{BUNDLED.name}"', '"another"', 1))
     return read_manifest(folder)[1]
 
 

@@ -211,9 +211,12 @@ def test_a_model_folder_comes_of_it_with_a_card_of_its_own(nifti: Path, tmp_path
     assert not any("three patients" in line for line in card.limits)
     assert card.reproduce.startswith("dicom-node train;")
     assert "validation Dice" in json.dumps(card.metrics["lungs"])
-    assert card.metrics.keys() == {"lungs", "of opacities-1 1.0.0, with its own lungs"}
+    assert card.metrics.keys() == {
+        "lungs",
+        f"of {bundled.name} {bundled.version}, with its own lungs",
+    }
     assert all(
-        point.source.startswith("with the lungs of opacities-1")
+        point.source.startswith(f"with the lungs of {bundled.name}")
         for point in manifest.operating_points.values()
     )
     assert manifest.conformal is None

@@ -18,6 +18,7 @@ from pipeline.evaluation.localisation.slices import (
     read_slice_labels,
     slices_of,
 )
+from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.types import CtVolume
 
 SHAPE = (24, 64, 96)
@@ -48,6 +49,7 @@ def case(*, lesion: bool) -> Prepared:
         lesions_known=True,
         size_mm=(60.0, 220.0, 300.0),
         label=int(lesion),
+        sampling=read_manifest(BUNDLED)[0].networks.classifier.input.sampling,
     )
 
 
