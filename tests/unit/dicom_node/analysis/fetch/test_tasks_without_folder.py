@@ -37,7 +37,7 @@ from dicom_node.analysis.worker.messages import (
 )
 from dicom_node.analysis.worker.notice_task import notice
 from dicom_node.analysis.worker.series_task import _read_kept, is_readable, run, with_own_software
-from dicom_node.analysis.worker.shadow_task import _kept
+from dicom_node.analysis.worker.shadow_task import _kept, find_in_shadow
 from dicom_node.errors import NotFetched
 from pipeline.analysis_file import to_bytes
 from pipeline.options import METHOD
@@ -99,6 +99,17 @@ def names(request: AnalysisRequest) -> list[str]:
     return [file.path.name for file in request.files]
 
 
+def shadow_of(series: AnalysisRequest) -> ShadowRequest:
+    """Have a second model look at a series, too."""
+    return ShadowRequest(
+        series_instance_uid=series.series_instance_uid,
+        images=series.images,
+        first=series.config.model,
+        kept=ELSEWHERE / "analysis.npz",
+        task="one",
+    )
+
+
 def test_an_analysis(series: AnalysisRequest, fetched: Fetched) -> None:
     ended = run(series)
 
@@ -141,20 +152,21 @@ def test_the_reading_of_documents(fetched: Fetched, tmp_path: Path) -> None:
     assert isinstance(read_feedback(request), Answered)
 
 
+def test_a_second_model(series: AnalysisRequest, fetched: Fetched) -> None:
+    ended = find_in_shadow(shadow_of(series))
+
+    assert isinstance(ended, Unsuitable)
+    assert ended.code == "too-few-slices"
+    assert fetched.asked == [["analysis.npz"], names(series)]
+
+
 def test_a_kept_analysis(series: AnalysisRequest, fetched: Fetched, tmp_path: Path) -> None:
     found = analysis()
     made_by = replace(found.provenance, weights_sha256=series.config.model.sha256)
     kept = to_bytes(replace(found, provenance=made_by), source_digest(series), METHOD)
     for name, content in with_sums({"analysis.npz": kept}).items():
         (tmp_path / "node" / name).write_bytes(content)
-    path = ELSEWHERE / "analysis.npz"
-    shadow = ShadowRequest(
-        series_instance_uid=series.series_instance_uid,
-        images=series.images,
-        first=series.config.model,
-        kept=path,
-        task="one",
-    )
+    path, shadow = ELSEWHERE / "analysis.npz", shadow_of(series)
 
     assert _read_kept(series, path)[1] == kept
     assert is_readable(path)
@@ -184,10 +196,16 @@ def test_what_cannot_be_fetched_says_nothing_of_the_series(series: AnalysisReque
 def test_a_node_offers_the_files_of_a_request_and_no_others(series: AnalysisRequest) -> None:
     kept = replace(series, kept=ELSEWHERE / "analysis.npz")
     asked = NoticeRequest(series=kept, inputs="i", key="k", code="c", text="t")
-    for request in (kept, asked):
+    for request in (kept, asked, shadow_of(series)):
         assert [file.path.name for file in offered_files(request)] == [
             *names(series),
             "analysis.npz",
         ]
+    for images in (
+        series.images,
+        EndsRequest(files=series.files),
+        FeedbackRequest(series_instance_uid="9", files=series.files, own_uids=frozenset()),
+    ):
+        assert [file.path.name for file in offered_files(images)] == names(series)
     assert [file.digest for file in offered_files(series)] == [one.digest for one in series.files]
     assert offered_files("anything else") == ()
