@@ -259,6 +259,7 @@ def _require_sampling(sampling: int, wanted: ClassifierInput) -> None:
     if sampling != wanted.sampling:
         raise PipelineError(
             f"a case prepared with sampling {wanted.sampling} expected, got sampling {sampling}"
+            " (`--pixel-mm`, given to synthesise and train alike, makes it 2)"
         )
 
 

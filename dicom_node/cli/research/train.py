@@ -383,9 +383,8 @@ def synthesise(
     )
     chests = read_cases(real, labelled=False) if real else ()
     models = load(model, device_for("auto"))
-    wanted = models.manifest.networks.classifier.input
-    if pixel_mm is not None:
-        wanted = wanted.model_copy(update={"sampling": 2, "pixel_mm": pixel_mm})
+    sampling = {"sampling": 1 if pixel_mm is None else 2, "pixel_mm": pixel_mm}
+    wanted = models.manifest.networks.classifier.input.model_copy(update=sampling)
     with bar() as progress:
         task = progress.add_task("lungs", total=None)
         cases = synthesise(

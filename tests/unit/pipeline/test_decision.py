@@ -132,7 +132,12 @@ def test_lobes_are_told_where_opacities_are_and_a_site_asks_for_them() -> None:
     assert AnalysisOptions(lobes=True).as_parameters() != AnalysisOptions().as_parameters()
 
 
-LOW, HIGH = 0.2059313964541258, 0.4907920387432378  #: of the bundled model's 90 % sets
+assert MANIFEST.conformal is not None
+LOW, HIGH = (
+    MANIFEST.conformal.levels[0].positive_at_least,
+    MANIFEST.conformal.levels[0].negative_at_most,
+)
+"""Of the bundled model's 90 % sets."""
 
 
 @pytest.mark.parametrize(
@@ -199,7 +204,8 @@ def test_a_threshold_of_the_site_gives_two_answers() -> None:
 
 def test_a_model_without_prediction_sets_has_its_operating_point() -> None:
     plain = MANIFEST.model_copy(update={"conformal": None})
-    called = decide(found(share=0, largest_ml=0, score=0.44), AnalysisOptions(), plain)
+    above = np.nextafter(MANIFEST.operating_points["default"].threshold, 1)
+    called = decide(found(share=0, largest_ml=0, score=above), AnalysisOptions(), plain)
     assert called.classification.operating_point == "default"
     assert called.classification.answer is Answer.ABOVE
 

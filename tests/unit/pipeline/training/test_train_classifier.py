@@ -47,6 +47,7 @@ from pipeline.training.train_classifier import (
 from tests.unit.pipeline.cases.test_prepared import some_case
 
 SMALL = ClassifierInput(rows=32, columns=48, slice_mm=16, window_hu=(-1200, 600), margin_mm=5.0)
+OF_CASES = SMALL.model_copy(update={"rows": 112, "columns": 168, "slice_mm": 4})
 QUICK = Schedule(steps=2, validate_every=1)
 RECIPE = Recipe(
     seed=3,
@@ -64,7 +65,7 @@ def quiet(step: int, words: str) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The case list of a synthetic data set of 16 cases."""
     folder = tmp_path_factory.mktemp("made")
-    return synthesise(folder, RECIPE, [], load(BUNDLED, device_for("cpu")))
+    return synthesise(folder, RECIPE, [], load(BUNDLED, device_for("cpu")), wanted=OF_CASES)
 
 
 @pytest.mark.slow
@@ -101,7 +102,9 @@ def test_some_pairs_are_twins_that_differ_by_opacities_alone(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_the_same_recipe_makes_the_same_cases(made: Path, tmp_path: Path) -> None:
     one = replace(RECIPE, phantoms={Split.TRAIN: 1}, pairs_per_phantom=1)
-    again = read_cases(synthesise(tmp_path, one, [], load(BUNDLED, device_for("cpu"))))
+    again = read_cases(
+        synthesise(tmp_path, one, [], load(BUNDLED, device_for("cpu")), wanted=OF_CASES)
+    )
 
     assert len(again) == 2
     for case in again:
