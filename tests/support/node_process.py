@@ -125,16 +125,7 @@ class NodeProcess:
     def workers(self) -> list[int]:
         """Process numbers of the engine's workers: children that multiprocessing spawned."""
         assert self.process is not None
-        found = []
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                parent = status.read_text().partition("PPid:\t")[2].partition("\n")[0]
-                line = (status.parent / "cmdline").read_bytes()
-            except OSError:
-                continue  # it has just ended
-            if parent == str(self.process.pid) and b"spawn_main" in line:
-                found.append(int(status.parent.name))
-        return found
+        return spawned(self.process.pid)
 
     def overview(self) -> Overview:
         database = open_database(load(self.ini).database_url)
@@ -158,3 +149,22 @@ class NodeProcess:
     def log(self) -> str:
         path = self.folder / "node.log"
         return path.read_text()[-4000:] if path.exists() else ""
+
+
+def children(parent: int, *, named: str = "") -> list[int]:
+    """List them, those with some words in their command alone; who just ended is left out."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            of = status.read_text().partition("PPid:\t")[2].partition("\n")[0]
+            line = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if of == str(parent) and named.encode() in line:
+            found.append(int(status.parent.name))
+    return found
+
+
+def spawned(parent: int) -> list[int]:
+    """List those that multiprocessing spawned: workers of an engine, or of a nanny."""
+    return children(parent, named="spawn_main")

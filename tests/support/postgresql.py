@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.support.node_process import free_port, wait_until
+from tests.support.node_process import children, free_port, wait_until
 
 DEBIAN = Path("/usr/lib/postgresql")  #: has a folder for each version
 USER = "node"
@@ -98,12 +98,12 @@ class Cluster:
         assert self._process is not None
         parent = self._process.pid
         self._process.send_signal(signal.SIGSTOP)  # it starts no more
-        children = _children(parent)
-        for pid in (*children, parent):
+        server_processes = children(parent)
+        for pid in (*server_processes, parent):
             os.kill(pid, signal.SIGKILL)
         self._process.wait(60)
         wait_until(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in children),
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in server_processes),
             seconds=60,
             what="the end of PostgreSQL",
         )
@@ -142,16 +142,3 @@ def _as_ordinary_user() -> list[str]:
         user = pwd.getpwnam("nobody")
         command += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     return command
-
-
-def _children(parent: int) -> list[int]:
-    """List the processes that a process has started; those that just ended are left out."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            line = status.read_text().partition("PPid:\t")[2].partition("\n")[0]
-        except OSError:
-            continue
-        if line == str(parent):
-            found.append(int(status.parent.name))
-    return found

@@ -29,7 +29,7 @@ from storage.database.schema import Result
 from tests.reliability.receivers.two_receivers import INSTANCES, Receivers, make_receiver
 from tests.support.fleet import TlsFleet
 from tests.support.light_analysis import KINDS
-from tests.support.node_process import wait_until
+from tests.support.node_process import spawned, wait_until
 from tests.support.postgresql import Cluster, programs
 
 BACKLOG = 6  #: series that may wait before the next is sent
@@ -112,7 +112,7 @@ class Hospital:
     def kill_worker(self, name: str = "") -> None:
         """Kill the process that computes; its nanny starts another. Any, if none is named."""
         name = name or random.choice(sorted(self.workers))  # no secret
-        children = _computing(self.fleet.workers[name].pid)
+        children = spawned(self.fleet.workers[name].pid)
         for pid in children:
             os.kill(pid, signal.SIGKILL)
         if not children:  # it is just being started: kill all of it
@@ -268,17 +268,3 @@ def new_series(slices: Sequence[Dataset], number: int, folder: Path) -> Path:
         )
         ds.save_as(folder / f"{ds.SOPInstanceUID}.dcm")
     return folder
-
-
-def _computing(nanny: int) -> list[int]:
-    """Processes of a nanny's worker."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            parent = status.read_text().partition("PPid:\t")[2].partition("\n")[0]
-            line = (status.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == str(nanny) and b"spawn_main" in line:
-            found.append(int(status.parent.name))
-    return found
