@@ -37,6 +37,7 @@ HERE = Path(__file__).parents[1]  #: the tree that is measured
 WARM = 2  #: further series in a warm process
 PEAK = re.compile(r"\u2502 all .*\u2502 +(\d+) \u2502")  #: in the table of the stages, MB
 ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(64 * 2**20),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -26,7 +27,16 @@ from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical
 from pipeline.series.selection import left_out_doubts
-from pipeline.types import Analysis, CtSeries, LungMask, Planes, Provenance
+from pipeline.side_by_side import both
+from pipeline.types import (
+    Analysis,
+    CtSeries,
+    Doubt,
+    LungMask,
+    Planes,
+    Provenance,
+    ScanFigures,
+)
 
 DISTRIBUTION = "dicom-node"  #: whose version is the software's
 FULL_ACTIVATION = 255  #: stands for an activation of 1
@@ -89,7 +99,17 @@ def find(
     progress("classify", 0.6)
     crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
     scored = classify(crop, models)
-    of_scan, figures = judged_scan(volume, lung_mask, crop, scored, models)
+    progress("activation", 0.75)
+    heat = activation(scored, crop, lung_mask.labels, method=options.activation)
+    progress("localise", 0.8)
+
+    def judged() -> tuple[tuple[Doubt, ...], ScanFigures, NDArray[np.uint8]]:
+        return *judged_scan(volume, lung_mask, crop, scored, models), to_bytes(heat)
+
+    (of_scan, figures, heat_bytes), localised = both(
+        judged, partial(localise, volume, lung_mask, heat)
+    )
+    labels = localised.labels
     doubts = (
         *common_doubts(series.common),
         *left_out_doubts(series.geometry.left_out),
@@ -97,11 +117,6 @@ def find(
         *lung_mask.doubts,
         *of_scan,
     )
-    progress("activation", 0.75)
-    heat = activation(scored, crop, lung_mask.labels, method=options.activation)
-    progress("localise", 0.8)
-    localised = localise(volume, lung_mask, heat)
-    labels = localised.labels
     lobar = None
     if options.lobes:
         progress("lobes", 0.9)
@@ -114,7 +129,7 @@ def find(
             labels=own(back(lung_mask.labels)), method=lung_mask.method, doubts=lung_mask.doubts
         ),
         classification=scored.classification,
-        activation=own(back(to_bytes(heat))),
+        activation=own(back(heat_bytes)),
         lesion_labels=own(back(labels)),
         lesions=measure.lesions(labels, volume, lung_mask, heat),
         involvement=measure.involvement(labels, lung_mask, volume),

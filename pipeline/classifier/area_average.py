@@ -33,14 +33,18 @@ def averaged(
     NDArray
         float32, with ``len(at)`` cells along the axis.
     """
-    weights = cell_weights(values.shape[axis], at, max(1.0, width))
+    weights = cell_weights(values.shape[axis], at, width)
     moved = np.moveaxis(values, axis, -1)
     means = moved.astype(np.float32, copy=False) @ weights.T
     return np.ascontiguousarray(np.moveaxis(means, -1, axis))
 
 
 def cell_weights(count: int, at: Places, width: float) -> NDArray[np.float32]:
-    """Share of each of ``count`` voxels in each cell: ``(len(at), count)``, each row sums to 1."""
+    """Share of each of ``count`` voxels in each cell: ``(len(at), count)``, each row sums to 1.
+
+    Parameters as of `averaged`.
+    """
+    width = max(1.0, width)
     edges = np.arange(1, count) - 0.5  # between the voxels
     low, high = at[:, None] - width / 2, at[:, None] + width / 2
     covered = np.clip(edges, low, high)  # up to each edge, within the cell

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classifier.area_average import Places, averaged
+from pipeline.classifier.area_average import Places, cell_weights
 from pipeline.errors import UnsuitableSeries
 from pipeline.model.manifest import ClassifierInput
 from pipeline.reasons import UnsuitableReason
@@ -210,8 +210,7 @@ def averaged_input(
     low, high = (a[0], b[0], c[0]), (a[1], b[1], c[1])
     held = box(low, high)
     within = [at - first for at, first in zip(places, low, strict=True)]
-    clipped = np.clip(hu[held], *spec.window_hu)
-    grey = window(cell_means(clipped, within, steps), spec.window_hu)
+    grey = window(cell_means(hu[held], within, steps, spec.window_hu), spec.window_hu)
     share = cell_means(lungs[held], within, steps)
     lung = (share >= MASK_LEVEL).astype(np.float32)
     return NetworkInput(
@@ -263,7 +262,10 @@ def mirrored_count(count: int) -> int:
 
 
 def cell_means(
-    values: NDArray[np.generic], places: Sequence[Places], steps: Sequence[float]
+    values: NDArray[np.generic],
+    places: Sequence[Places],
+    steps: Sequence[float],
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> NDArray[np.float32]:
     """Mean over each cell of a grid.
 
@@ -275,13 +277,18 @@ def cell_means(
         Middles of its planes, rows and columns, as fractional indices of the values.
     steps
         Width of a cell along each axis, in voxels; one of less than a voxel counts as 1.
+    limits
+        Values beyond them count as these.
     """
-    shape = (len(values), len(places[1]), len(places[2]))
-    narrow = np.empty(shape, np.float32)
+    planes, rows, columns = (
+        cell_weights(count, at, step)
+        for count, at, step in zip(values.shape, places, steps, strict=True)
+    )
+    narrow = np.empty((len(values), len(rows), len(columns)), np.float32)
     for plane, out in zip(values, narrow, strict=True):  # all at once would need much memory
-        rows = averaged(plane[None], places[1], steps[1], axis=1)
-        out[:] = averaged(rows, places[2], steps[2], axis=2)[0]
-    return averaged(narrow, places[0], steps[0], axis=0)
+        clipped = np.clip(plane.astype(np.float32), *limits)
+        np.matmul(rows @ clipped, columns.T, out=out)
+    return (planes @ narrow.reshape(len(narrow), -1)).reshape(len(planes), *narrow.shape[1:])
 
 
 def lung_box(mask: NDArray[np.bool_], spacing_mm: Offsets, margin_mm: float) -> tuple[Index, Index]:

@@ -30,23 +30,25 @@ WHOLE = np.ones((3, 3, 3), np.bool_)
 
 
 def changes(
-    candidates: Mask, lesions: NDArray[np.uint8], region: Region, least_mm3: float
+    dense: Mask, bodies: Mask, lesions: NDArray[np.uint8], region: Region, least_mm3: float
 ) -> tuple[Change, ...]:
     """Measure the candidates and the solid bodies that are no lesions, the largest first.
 
     Parameters
     ----------
-    candidates, lesions
-        Of the region, as of `pipeline.lesions.candidates.patches` and
-        `pipeline.lesions.localise.chosen`.
+    dense
+        Of the region: candidates, as of `pipeline.lesions.candidates.patches`, and bodies.
+    bodies
+        As of `solid_bodies`.
+    lesions
+        As of `pipeline.lesions.localise.chosen`.
     least_mm3
         Smaller ones are left out, mm3.
     """
-    bodies = solid_bodies(region)
-    dense = (candidates | bodies) & (lesions == 0)
-    labels, _count = ndimage.label(dense, structure=WHOLE)
+    rest = lesions == 0
+    labels, _count = ndimage.label(dense & rest, structure=WHOLE)
     found = (
-        _change(labels, number, place, bodies & (lesions == 0), region)
+        _change(labels, number, place, bodies & rest, region)
         for number, place in enumerate(ndimage.find_objects(labels), start=1)
     )
     least_ml = least_mm3 * ML_PER_MM3

@@ -13,6 +13,7 @@ the lungs: candidates are centimetres across, and in the end the voxels are thos
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,12 @@ from scipy import ndimage
 
 from pipeline.classifier.input import box, lung_box
 from pipeline.lesions.candidates import patches
-from pipeline.lesions.changes import changes
+from pipeline.lesions.changes import changes, solid_bodies
 from pipeline.lesions.components3d import components_activation
 from pipeline.lesions.growth import grown
 from pipeline.lesions.region import Labels, Mask, Region, doubled, half, slices_together
 from pipeline.lesions.roundness import round_ground_glass
+from pipeline.side_by_side import both
 from pipeline.types import Change, CtVolume, LungMask, Planes
 
 MIN_LESION_MM3 = 500.0  #: 0.5 ml, a ball of 10 mm
@@ -72,12 +74,15 @@ def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Localised
         for at in range(slices.start, slices.stop, together)
     ]
     region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm, together)
-    candidates = patches(region)
-    found = grown(chosen(candidates, speckle(region), region), region)
+    candidates, (speckled, bodies) = both(
+        partial(patches, region), lambda: (speckle(region), solid_bodies(region))
+    )
+    found = grown(chosen(candidates, speckled, region), region)
     labels = np.zeros(volume.shape, np.uint8)
     for at, (image, held) in enumerate(zip(labels[inside], sides, strict=True)):
-        image[:] = np.where(held > 0, doubled(found[at // together], held.shape), 0)
-    rest = changes(candidates, found, region, MIN_LESION_MM3)
+        if found[at // together].any():
+            image[:] = np.where(held > 0, doubled(found[at // together], held.shape), 0)
+    rest = changes(candidates | bodies, bodies, found, region, MIN_LESION_MM3)
 
     def voxel(of_region: tuple[int, int, int]) -> tuple[int, int, int]:
         slice_, row, column = of_region

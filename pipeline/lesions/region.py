@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.lungs.coarse_grid import nearer_than
+from pipeline.side_by_side import both
 from pipeline.types import LEFT_LUNG, RIGHT_LUNG
 
 # Attenuation of lesions, HU: our choice.
@@ -149,12 +150,22 @@ def doubled(labels: Labels, shape: tuple[int, ...]) -> Labels:
 def gaussian(
     values: NDArray[np.generic], sigma_mm: float, spacing_mm: Spacing
 ) -> NDArray[np.float32]:
-    """Smooth by a Gaussian of so many mm."""
-    sigma = [sigma_mm / mm for mm in spacing_mm]
-    smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
-        values.astype(np.float32, copy=False), sigma, truncate=2.0
-    )
+    """Smooth by a Gaussian of so many mm, axis by axis, two halves at a time."""
+    smoothed = values.astype(np.float32)
+    for axis, mm in enumerate(spacing_mm):
+        lines = np.moveaxis(smoothed, 1 if axis == 0 else 0, 0)  # halves across the axis
+        near, far = lines[: len(lines) // 2], lines[len(lines) // 2 :]
+        of_half = 1 if axis < 2 else 2  # where the axis is among those
+        both(
+            partial(_smooth, near, sigma_mm / mm, of_half),
+            partial(_smooth, far, sigma_mm / mm, of_half),
+        )
     return smoothed
+
+
+def _smooth(values: NDArray[np.float32], sigma: float, axis: int) -> None:
+    """Smooth in place along one axis."""
+    ndimage.gaussian_filter1d(values, sigma, axis, output=values, truncate=2.0)
 
 
 def within(

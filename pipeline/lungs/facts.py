@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from pipeline.lungs.area_profile import AreaProfile, profile_of
 from pipeline.lungs.chest_contents import behind_ml, gas_ml, outside_share
 from pipeline.lungs.coarse_grid import Mask, Spacing, edge_of_field
 from pipeline.lungs.midline import middle_of_body
+from pipeline.side_by_side import both
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, Side
 
 PROFILE_MM = 15.0  #: length over which the profile of the area along the body is averaged
@@ -101,13 +103,15 @@ def facts_of(labels: NDArray[np.uint8], hu: NDArray[np.int16], spacing_mm: Spaci
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     held = np.flatnonzero(lungs.any(axis=(1, 2)))
     middle = middle_of_body(hu, spacing_mm)
-    by_side = {
-        name: _figures(labels == label, hu, middle, spacing_mm)
-        for label, name in NAMES.items()
-        if (labels == label).any()
-    }
+
+    def of_side(label: int) -> LungFigures | None:
+        own = labels == label
+        return _figures(own, hu, middle, spacing_mm) if own.any() else None
+
+    right, left = both(partial(of_side, RIGHT_LUNG), partial(of_side, LEFT_LUNG))
+    figures = (right, left, of_side(LUNG_OF_OPEN_SIDE))
     return LungFacts(
-        by_side=by_side,
+        by_side={name: own for name, own in zip(NAMES.values(), figures, strict=True) if own},
         outside=outside_share(lungs, hu) if len(held) else 0.0,
         right_ml=float(np.count_nonzero(labels == RIGHT_LUNG)) * voxel_ml,
         left_ml=float(np.count_nonzero(labels == LEFT_LUNG)) * voxel_ml,

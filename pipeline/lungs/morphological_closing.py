@@ -7,6 +7,8 @@ opacity and opens towards the chest wall.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from pipeline.lungs.coarse_grid import (
     image_of,
     near_in_plane,
 )
+from pipeline.side_by_side import both
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 
 NARROW_MM = 10.0  #: notches of a lung narrower than twice this are filled
@@ -28,6 +31,7 @@ CLOSING_OPACITY_HU = (-750, 110)  #: HU; a wide notch is filled where it holds t
 MEDIAL_SHARE = 0.4  #: of the half width of the chest: there wide notches are mediastinum
 
 Image = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
 
 
 def filled(
@@ -58,12 +62,23 @@ def filled(
     medial = np.abs(x) < MEDIAL_SHARE * np.abs(x).max()
     opacity = (hu > CLOSING_OPACITY_HU[0]) & (hu < CLOSING_OPACITY_HU[1]) & ~medial
     outwards = np.hypot(y * spacing_mm[1], x * spacing_mm[2])
-    for label in (RIGHT_LUNG, LEFT_LUNG, LUNG_OF_OPEN_SIDE):
+
+    def closed(label: int) -> tuple[Box, Mask] | None:
         own = sides == label
-        if own.any():
-            box = box_of(own, (0, 0, 0))
-            grown = _closed(own[box], opacity[box], outwards[box[1:]], spacing_mm)
-            whole[box][grown & (whole[box] == 0) & ~kept_out[box]] = label
+        if not own.any():
+            return None
+        box = box_of(own, (0, 0, 0))
+        return box, _closed(own[box], opacity[box], outwards[box[1:]], spacing_mm)
+
+    right, left = both(partial(closed, RIGHT_LUNG), partial(closed, LEFT_LUNG))
+    for label, grown in (
+        (RIGHT_LUNG, right),
+        (LEFT_LUNG, left),
+        (LUNG_OF_OPEN_SIDE, closed(LUNG_OF_OPEN_SIDE)),
+    ):
+        if grown is not None:
+            box, mask = grown
+            whole[box][mask & (whole[box] == 0) & ~kept_out[box]] = label
     return whole
 
 

@@ -204,10 +204,15 @@ def lungs_of_mask(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
 
 def _large_parts(mask: Mask) -> Mask:
     """Components that are not much smaller than the largest."""
-    parts = array_of(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.view(np.uint8))))
+    if not mask.any():
+        return mask
+    inside = box_of(mask, (0, 0, 0))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask[inside]).view(np.uint8))
+    parts = array_of(sitk.ConnectedComponent(image))
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    large: Mask = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
+    large = np.zeros_like(mask)
+    large[inside] = (sizes >= max(1, MIN_SHARE * sizes.max()))[parts]
     return large
 
 

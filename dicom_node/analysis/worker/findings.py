@@ -186,11 +186,9 @@ def _found(
         return find(series, models, request.options, progress, utc_now, lungs)
 
     attempts = frugality(request.device, request.attempt)
-    undecided = first_that_fits(
+    return first_that_fits(
         partial(on, device, slices_at_once) for device, slices_at_once in attempts
     )
-    progress("keep", 1.0)
-    return undecided
 
 
 def frugality(device: Device, attempt: int) -> Sequence[tuple[Device, int]]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,11 +43,13 @@ from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
 from pipeline.options import METHOD
 from pipeline.series.selection import select
+from pipeline.side_by_side import both
 
 if TYPE_CHECKING:  # torch is imported by workers only
     from pipeline.types import Analysis, CtSeries
 
 HandOver = Callable[[Analysed], None]
+Keep = Callable[[], bytes]
 
 PACKING = 2  #: objects that are packed at a time: compressing leaves the interpreter free
 
@@ -146,29 +149,32 @@ def _analysed(request: AnalysisRequest, watch: Stopwatch, hand_over: HandOver) -
     from pipeline.decision import decide
 
     if request.kept is None:
-        series, undecided, kept = _analyse(request, watch)
+        series, undecided, keep = _analyse(request, watch)
     else:
         series = read_series(request.images, select, watch)
         undecided, kept = _read_kept(request, request.kept)
         watch.lap("analyse")
+
+        def keep() -> bytes:
+            return kept
+
     manifest, _ = read_manifest(folder_of(request.config.model))
     watch.progress("encode", 0.0)
     analysis = decide(undecided, request.config.options, manifest)
     series = with_proof(series, request.closed_by)
-    return encode_decided(request, series, analysis, kept, watch, hand_over)
+    return encode_decided(request, series, analysis, keep, watch, hand_over)
 
 
-def _analyse(request: AnalysisRequest, watch: Stopwatch) -> tuple[CtSeries, Analysis, bytes]:
-    """Find what there is in a series, unless that was done; give it undecided, also as bytes."""
+def _analyse(request: AnalysisRequest, watch: Stopwatch) -> tuple[CtSeries, Analysis, Keep]:
+    """Find what there is in a series, unless that was done; give it undecided, and its bytes."""
     from pipeline.analysis_file import to_bytes
 
     found = findings_of(request.images, watch.progress)
     for step, seconds in found.seconds.items():
         watch.add(step, seconds)
     watch.skip()
-    kept = to_bytes(found.undecided, source_digest(request), METHOD)
-    watch.lap("analyse")
-    return found.series, found.undecided, kept
+    keep = partial(to_bytes, found.undecided, source_digest(request), METHOD)
+    return found.series, found.undecided, keep
 
 
 def _read_kept(request: AnalysisRequest, path: Path) -> tuple[Analysis, bytes]:
@@ -191,18 +197,24 @@ def encode_decided(
     request: AnalysisRequest,
     series: CtSeries,
     analysis: Analysis,
-    kept: bytes,
+    keep: Keep,
     watch: Stopwatch,
     hand_over: HandOver = keep_back,
 ) -> Analysed:
-    """Encode a decided analysis, and pack it into files; hand over what comes first at once."""
+    """Encode a decided analysis, and pack it into files; hand over what comes first at once.
+
+    Parameters
+    ----------
+    keep
+        Gives the undecided analysis as the bytes that are kept; called beside the encoding.
+    """
     from pipeline.encode.bundle import encode_first, encode_others, summary
     from pipeline.encode.sr.rejection_note import rejection_note
 
     inputs = inputs_of(request)
     key = result_key(inputs, request.occasion)
     context = context_of(request, key)
-    first = encode_first(series, analysis, context)
+    first, kept = both(partial(encode_first, series, analysis, context), keep)
     watch.lap("encode")
     watch.progress("pack", 0.9)
     analysed = Analysed(

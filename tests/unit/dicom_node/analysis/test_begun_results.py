@@ -54,7 +54,7 @@ def test_what_comes_first_is_handed_over_and_is_part_of_the_whole(
 ) -> None:
     handed: list[Analysed] = []
     whole = encode_decided(
-        request_now, ct_series(), analysis(), b"kept", Stopwatch(), handed.append
+        request_now, ct_series(), analysis(), lambda: b"kept", Stopwatch(), handed.append
     )
 
     (first,) = handed

@@ -70,7 +70,7 @@ def test_notes_are_packed_behind_the_results_each_for_its_destination() -> None:
         created=CREATED,
         rejections=tuple(Rejection(destination=name, objects=(old,)) for name in ("A", "B")),
     )
-    analysed = encode_decided(request, ct_series(), analysis(), b"", Stopwatch())
+    analysed = encode_decided(request, ct_series(), analysis(), bytes, Stopwatch())
 
     *results, first, second = analysed.objects
     assert {encoded.only_for for encoded in results} == {""}

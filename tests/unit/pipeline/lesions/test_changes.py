@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.lesions.candidates import patches
-from pipeline.lesions.changes import changes
+from pipeline.lesions.changes import changes, solid_bodies
 from pipeline.lesions.localise import MIN_LESION_MM3
 from pipeline.lesions.region import Mask, Region
 from pipeline.types import Change, Side
@@ -42,7 +42,8 @@ def chest(*dense: tuple[Mask, int]) -> Region:
 
 def found_in(region: Region, lesions: Mask | None = None) -> tuple[Change, ...]:
     labels = np.zeros(SHAPE, np.uint8) if lesions is None else lesions.astype(np.uint8)
-    return changes(patches(region), labels, region, MIN_LESION_MM3)
+    bodies = solid_bodies(region)
+    return changes(patches(region) | bodies, bodies, labels, region, MIN_LESION_MM3)
 
 
 def test_a_mass_beside_the_heart_is_found_though_it_is_no_candidate() -> None:
