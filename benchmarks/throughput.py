@@ -12,13 +12,14 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import dcmread
 
 from benchmarks.document import machine
+from benchmarks.engine import external_engine
 from benchmarks.processes import free_port, send_with, whole_node
 from benchmarks.rounds import scratch
 from dicom_node.demo.stand_in_pacs import StandInPacs
@@ -31,6 +32,8 @@ ae_title = AINODE
 port = {port}
 [storage]
 folder = {folder}
+database_url = {database}
+{engine}
 [closing]
 {closing}
 [destination PACS]
@@ -104,32 +107,59 @@ def series_of(folder: Path, *, count: int, slices: int) -> dict[str, Path]:
     return made
 
 
-@contextmanager
-def running_node(folder: Path, *, closing: str, pacs: int) -> Iterator[int]:
-    """Run a node with default settings but for these; its port."""
-    port = free_port()
-    ini = folder / "node.ini"
-    ini.write_text(INI.format(port=port, folder=folder / "data", closing=closing, pacs=pacs))
-    with whole_node(ini, port):
-        yield port
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Who sends to which node.
 
-
-def measure(series: dict[str, Path], closing: str, senders: int, *, one_by_one: bool) -> Waiting:
-    """Send all series, and wait until each has all of its results.
-
-    Parameters
+    Attributes
     ----------
     one_by_one
         Whether a sender begins with a series when the results of its last one are back: the
         machine is idle then, but for one series of each sender.
+    workers
+        In processes of their own, with a scheduler, sharing the cores; 0 for the node's own.
+    database
+        URL of an empty one; without it SQLite in the node's folder.
     """
+
+    senders: int
+    one_by_one: bool
+    workers: int
+    database: str
+
+
+@contextmanager
+def running_node(folder: Path, *, closing: str, pacs: int, setup: Setup) -> Iterator[int]:
+    """Run a node with default settings but for these; its port."""
+    port = free_port()
+    ini = folder / "node.ini"
+    with ExitStack() as running:
+        engine = ""
+        if setup.workers:
+            engine = running.enter_context(external_engine(folder / "engine", setup.workers))
+        ini.write_text(
+            INI.format(
+                port=port,
+                folder=folder / "data",
+                closing=closing,
+                pacs=pacs,
+                database=setup.database,
+                engine=engine,
+            )
+        )
+        running.enter_context(whole_node(ini, port))
+        yield port
+
+
+def measure(series: dict[str, Path], closing: str, setup: Setup) -> Waiting:
+    """Send all series, and wait until each has all of its results."""
     sent: dict[str, float] = {}
     queue = list(series.items())
     lock = threading.Lock()
     with (
         scratch() as folder,
         TimedPacs(folder / "pacs") as pacs,
-        running_node(folder, closing=closing, pacs=pacs.port) as port,
+        running_node(folder, closing=closing, pacs=pacs.port, setup=setup) as port,
     ):
         begin = time.time()
 
@@ -142,10 +172,10 @@ def measure(series: dict[str, Path], closing: str, senders: int, *, one_by_one: 
                 send_with("storescu", [path], port)
                 with lock:
                     sent[uid] = time.time()
-                while one_by_one and not _is_back(pacs, uid, lock):
+                while setup.one_by_one and not _is_back(pacs, uid, lock):
                     time.sleep(0.5)
 
-        threads = [threading.Thread(target=send) for _ in range(senders)]
+        threads = [threading.Thread(target=send) for _ in range(setup.senders)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -180,6 +210,11 @@ def _wait_for_all(pacs: TimedPacs, series: dict[str, Path], lock: threading.Lock
     raise TimeoutError(f"{len(pacs.arrivals)} of {len(series)} series have results")
 
 
+def _engine(setup: Setup) -> str:
+    where = "PostgreSQL" if setup.database else "SQLite"
+    return f"{setup.workers or 'no'} workers outside the node; {where}"
+
+
 def main() -> None:
     """Measure each way, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
@@ -187,13 +222,23 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=150)
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--at-once", action="store_true", help="send all without waiting")
+    parser.add_argument("--way", choices=range(len(WAYS)), type=int, help="this one alone")
+    parser.add_argument("--workers", type=int, default=0, help="outside the node; 0: its own one")
+    parser.add_argument("--database", default="", help="URL of an empty one; else SQLite")
     parser.add_argument("--out", type=Path, help="the document (Markdown); else it is printed")
     options = parser.parse_args()
+    setup = Setup(
+        senders=options.senders,
+        one_by_one=not options.at_once,
+        workers=options.workers,
+        database=options.database,
+    )
+    ways = list(WAYS.items())
     rows = []
     with scratch() as folder:
         series = series_of(folder, count=options.series, slices=options.slices)
-        for name, closing in WAYS.items():
-            waiting = measure(series, closing, options.senders, one_by_one=not options.at_once)
+        for name, closing in ways if options.way is None else [ways[options.way]]:
+            waiting = measure(series, closing, setup)
             rows.append(waiting.row(name))
             print(rows[-1], flush=True)
     how = "all at once" if options.at_once else "each when the results of its last one are back"
@@ -201,7 +246,8 @@ def main() -> None:
         f"""# From the last instance to the results
 
 Made by `python -m benchmarks.throughput` ({options.series} series of {options.slices} slices of
-512 x 512 from {options.senders} senders, {how}). Not edited by hand. Seconds from the answer to the
+512 x 512 from {options.senders} senders, {how};
+{_engine(setup)}). Not edited by hand. Seconds from the answer to the
 last instance of a series: median, and the {PERCENTILE}th percentile behind it.
 
 Machine: {machine()}.
