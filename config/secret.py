@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.errors import Fault, SettingsError
 
+ACCESS_KEY = re.compile(r"(?P<id>[!-9;-~]+):(?P<secret>[!-~]+)")  #: of an S3 service
 DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+\w+)?://")  #: supported databases
 
 
@@ -18,17 +19,37 @@ def database_url_in(file: Path) -> str:
     SettingsError
         If it cannot be read, or holds something else; the message does not show its content.
     """
-    try:
-        url = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise _unusable(f"{file} ({type(fault).__name__})") from None
-    if not DATABASE_URL.match(url) or "\n" in url:
-        raise _unusable(f"something else in {file}")
+    expected = "a file with one line, a URL that starts with sqlite:// or postgresql://"
+    url = _line_in(file, "database_url_file", expected)
+    if not DATABASE_URL.match(url):
+        raise _unusable("database_url_file", expected, f"something else in {file}")
     return url
 
 
-def _unusable(got: str) -> SettingsError:
-    expected = "a file with one line, a URL that starts with sqlite:// or postgresql://"
-    return SettingsError(
-        (Fault(section="storage", key="database_url_file", expected=expected, got=got),)
-    )
+def access_key_in(file: Path) -> tuple[str, str]:
+    """Read the access key of an S3 service, identifier and secret, from a file of one line.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read, or holds something else; the message does not show its content.
+    """
+    expected = "a file with one line, ACCESS_KEY_ID:SECRET_ACCESS_KEY"
+    found = ACCESS_KEY.fullmatch(_line_in(file, "objects_key_file", expected))
+    if found is None:
+        raise _unusable("objects_key_file", expected, f"something else in {file}")
+    return found["id"], found["secret"]
+
+
+def _line_in(file: Path, key: str, expected: str) -> str:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise _unusable(key, expected, f"{file} ({type(fault).__name__})") from None
+    if "\n" in text:
+        raise _unusable(key, expected, f"something else in {file}")
+    return text
+
+
+def _unusable(key: str, expected: str, got: str) -> SettingsError:
+    return SettingsError((Fault(section="storage", key=key, expected=expected, got=got),))

@@ -20,11 +20,13 @@ from config.network import (
     ReportsSettings,
     TlsSettings,
 )
-from config.secret import database_url_in
+from config.secret import access_key_in, database_url_in
 from config.value_types import (
     AeTitles,
     ArchivesByAe,
+    BucketUrl,
     DatabaseUrl,
+    Endpoint,
     FilePath,
     Label,
     Model,
@@ -33,6 +35,7 @@ from config.value_types import (
     OptionalServer,
     OptionalUid,
     Regex,
+    Region,
     Scheduler,
     Seconds,
     SecondsByAe,
@@ -59,6 +62,25 @@ class StorageSettings(Section):
     database_url_file: OptionalPath = Field(
         default=None,
         description="File with that URL instead, readable by us alone: passwords belong there.",
+    )
+    objects: BucketUrl = Field(
+        default="",
+        description="Bucket of an S3 service, such as s3://bucket/prefix, in which receivers that"
+        " have no folder in common ([node] receiver) keep instances and results; the folder is"
+        " then each receiver's own, and has copies. Empty keeps them in the folder.",
+    )
+    objects_endpoint: Endpoint = Field(
+        default="",
+        description="URL of that service, if it is not Amazon's.",
+    )
+    objects_region: Region = Field(
+        default="",
+        description="Region of the bucket; empty leaves it to the environment (AWS_REGION).",
+    )
+    objects_key_file: OptionalPath = Field(
+        default=None,
+        description="File of one line, ACCESS_KEY_ID:SECRET_ACCESS_KEY, readable by us alone;"
+        " empty has the key found in the environment, or from the role of the host.",
     )
     migrate_at_start: bool = Field(
         default=True,
@@ -577,6 +599,7 @@ class Settings(Section):
             "[console] oidc_password_file": self.console.oidc_password_file,
             "[notify] recipients_file": self.notify.recipients_file,
             "[storage] database_url_file": self.storage.database_url_file,
+            "[storage] objects_key_file": self.storage.objects_key_file,
         }
         for destination in self.destinations:
             if isinstance(destination, Authenticated):
@@ -584,6 +607,18 @@ class Settings(Section):
                 files[f"{section} password_file"] = destination.password_file
                 files[f"{section} token_file"] = destination.token_file
         return {name: file for name, file in files.items() if file is not None}
+
+    @property
+    def objects_key(self) -> tuple[str, str]:
+        """Access key of the bucket, identifier and secret; empty where it is found elsewhere.
+
+        Raises
+        ------
+        SettingsError
+            If it is in a file that cannot be used.
+        """
+        file = self.storage.objects_key_file
+        return ("", "") if file is None else access_key_in(file)
 
     @property
     def database_url(self) -> str:

@@ -21,6 +21,8 @@ MAX_SHORT = 16  #: characters, DICOM PS3.5 6.2, value representation SH
 MAX_LABEL = 64  #: characters, DICOM PS3.5 6.2, value representation LO
 MAX_PORT = 65535
 RECEIVER_NAME = "[A-Za-z0-9][A-Za-z0-9-]{0,31}"  #: names files, and a row of the database
+BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"  #: Amazon S3 User Guide, "bucket naming rules"
+KEY_PART = "[A-Za-z0-9][A-Za-z0-9._-]*"  #: between two slashes of a prefix, of safe characters
 HOST_LABEL = "[A-Za-z0-9_-]{1,63}"  #: of a host name, RFC 1123 2.1
 HOST = (
     rf"(\[[0-9A-Fa-f:.]+\]|{HOST_LABEL}(\.{HOST_LABEL})*)"  #: RFC 3986 3.2.2: IPv6 address, or name
@@ -233,6 +235,27 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _bucket_url(text: str) -> str:
+    """Check the URL of a bucket, or nothing."""
+    if text and not re.fullmatch(rf"s3://{BUCKET}(/{KEY_PART})*/?", text):
+        raise ValueError("nothing, or s3://bucket or s3://bucket/prefix")
+    return text.rstrip("/")
+
+
+def _endpoint(text: str) -> str:
+    """Check the URL of a service, or nothing."""
+    if text and not re.fullmatch(rf"https?://{HOST}(:\d{{1,5}})?/?", text):
+        raise ValueError("nothing, or https://host or https://host:port")
+    return text.rstrip("/")
+
+
+def _region(text: str) -> str:
+    """Check the name of a region, or nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{0,64}", text):
+        raise ValueError("nothing, or a name such as eu-central-1")
+    return text
+
+
 def _web_url(text: str) -> str:
     """Check the address of a web service, which must hold no secret."""
     found = re.fullmatch(rf"https?://{HOST}(:(?P<port>\d{{1,5}}))?(/[^\s@?#]*)?", text)
@@ -345,6 +368,9 @@ Regex = Annotated[str, AfterValidator(_regex)]
 Threshold = Annotated[Literal["model"] | float, BeforeValidator(_threshold)]
 OptionalDate = Annotated[date | None, BeforeValidator(_date)]
 Scheduler = Annotated[str, AfterValidator(_scheduler)]
+BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Region = Annotated[str, AfterValidator(_region)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 OptionalUser = Annotated[str, AfterValidator(_user)]
 IssuerUrl = Annotated[str, AfterValidator(_issuer)]

@@ -32,6 +32,7 @@ from storage.database.lease import (
 )
 from storage.database.receivers import end_receivers
 from storage.errors import DatabaseUnavailable, StaleState
+from storage.files.folder import StorageFolder
 from storage.files.installation import installation_of
 
 PART = "lease"  #: in the condition of the node
@@ -115,7 +116,7 @@ class DatabaseLease:
         self._resources.sessions.check_file()
         with self._resources.sessions.begin() as session:
             beats = renew_lease(session, self.number, self._holder)
-        write_age(self._resources.folder.root, Age(number=self.number, beats=beats))
+        note_age(self._resources.folder, Age(number=self.number, beats=beats))
 
     def stop(self) -> None:
         """Let go of the lease, so that the next process need not wait."""
@@ -232,7 +233,7 @@ def take(
         take_lease(session, me, resources.clock(), seen=seen, number=number, found=found)
         if not with_receivers:
             end_receivers(session)
-    write_age(root, Age(number=number))
+    note_age(resources.folder, Age(number=number))
     if found:
         log.warning("copy_restored", reason=found)
         resources.health.fault("restored copy", f"{found}; dicom-node doctor --mend ends this note")
@@ -335,6 +336,12 @@ def read_age(root: Path) -> Age:
         return Age(**json.loads((root / AGE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return Age()
+
+
+def note_age(folder: StorageFolder, age: Age) -> None:
+    """Note how far the lease has come; a folder of copies tells nothing of the bucket's age."""
+    if folder.objects is None:
+        write_age(folder.root, age)
 
 
 def write_age(root: Path, age: Age) -> None:

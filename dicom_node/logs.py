@@ -49,6 +49,7 @@ EVENTS = frozenset(
         "index_delayed",
         "index_refused",
         "inbox_scanned",
+        "copies_removed",
         "series_closed",
         "archive_counted",
         "decision_recorded",

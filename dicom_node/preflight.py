@@ -30,8 +30,10 @@ from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
 from storage.database.engine import examine, is_absent, is_migrated, open_database
 from storage.database.sessions import Sessions
-from storage.errors import StorageError, StorageUnwritable
+from storage.errors import ObjectsAway, StorageError, StorageUnwritable
 from storage.files.folder import TEMPORARY, StorageFolder
+from storage.files.installation import installation_of
+from storage.files.objects_address import object_store_at
 
 WEB, HL7, FHIR = (
     "DICOMweb",
@@ -49,6 +51,7 @@ def faults(settings: Settings) -> list[str]:
         _reports,
         _web,
         _folder,
+        _objects,
         _log,
         _database,
         _engine,
@@ -214,6 +217,18 @@ def _folder(settings: Settings) -> Iterator[str]:
             yield f"[storage] folder: {unwritable}"
 
 
+def _objects(settings: Settings) -> Iterator[str]:
+    """Put, read, list and remove an object of the bucket, if files are in one."""
+    from dicom_node.assembly.resources import objects_of
+
+    try:
+        address = objects_of(settings)
+        if address is not None:
+            object_store_at(address).try_out()
+    except ObjectsAway as away:
+        yield f"[storage] objects: {str(away).removeprefix('[storage] objects: ')}"
+
+
 def _log(settings: Settings) -> Iterator[str]:
     """See whether the log can be written; nothing is made, lest it belong to another user."""
     file = settings.log.file
@@ -238,7 +253,8 @@ def _database(settings: Settings) -> Iterator[str]:
         database = open_database(settings.database_url)
         if configured or not is_absent(database):
             examine(database)
-            if is_migrated(database):
+            is_new = bool(settings.storage.objects) and not installation_of(settings.storage.folder)
+            if is_migrated(database) and not is_new:
                 sessions = Sessions(database)
                 check_installation(settings.storage.folder, sessions, "dicom-node run --new-folder")
                 if fault := identity_key_fault(sessions, settings.storage.folder):

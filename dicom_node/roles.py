@@ -17,7 +17,7 @@ from importlib.resources import files
 
 PACKAGE = "dicom-node"
 ROLES = ("receiver", "worker", "console")
-ADDED = ("postgres", "oidc", "training", "notify")  #: what any of them may have besides
+ADDED = ("postgres", "oidc", "training", "notify", "s3")  #: what any of them may have besides
 OWN = re.compile(rf"{PACKAGE}\[([\w,-]+)\]")  #: a role that is part of another
 OF_EXTRA = re.compile(r"(?P<what>[^;]+);.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 

@@ -4,6 +4,8 @@ StorageError
 ├── StaleState            another process moved the row first: drop the intended change
 ├── StorageFull           not enough free space to keep the file safely
 ├── StorageUnwritable     the storage folder is away, or read only: the same may succeed later
+│   └── ObjectsAway       the bucket of the objects cannot be reached, or refuses
+├── ObjectDamaged         an object of the bucket is not what was put
 ├── DamagedIdentityKey    its file can be read, and holds something else
 ├── DatabaseUnavailable   the database is locked, full, damaged or away: the same may succeed later
 │   ├── DatabaseDamaged   by itself it will not succeed: an operator restores a copy
@@ -27,6 +29,14 @@ class StorageFull(StorageError):
 
 class StorageUnwritable(StorageError):
     """The storage folder cannot be written: the same may succeed later."""
+
+
+class ObjectsAway(StorageUnwritable):
+    """The bucket of the objects cannot be reached, or refuses: the same may succeed later."""
+
+
+class ObjectDamaged(StorageError):
+    """The bytes of an object of the bucket are not those that were put."""
 
 
 class DamagedIdentityKey(StorageError):

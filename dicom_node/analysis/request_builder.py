@@ -39,6 +39,7 @@ from pipeline.series.attributes import calendar_date
 from pipeline.series.image_rules import SelectionRules
 from storage.delivery.capabilities import Capability, capabilities
 from storage.delivery.rejections import SentObject, sent_before
+from storage.files.folder import StorageFolder
 from storage.results.kept_results import (
     KeptReport,
     begun_result,
@@ -100,7 +101,7 @@ class RequestBuilder:
             raise CannotRepeat(
                 f"{ticket.purged} of its instances are not kept any more: send it again"
             )
-        if ticket.rerun and not all(self._folder.locate(path).is_file() for path in ticket.paths):
+        if ticket.rerun and self._folder.absent(ticket.paths):
             raise CannotRepeat("its instances are not kept any more")
         return replace(
             self.build_for_notice(ticket),
@@ -134,7 +135,7 @@ class RequestBuilder:
                 SeriesOfStudy(series_instance_uid=uid, number=number)
                 for uid, number in series_numbers(session, ticket.study_instance_uid)
             ]
-        if not all(self._folder.locate(path).is_file() for path in latest):
+        if self._folder.absent(latest):
             earlier = (*earlier[:-1], GONE)
         documents = self._documents(ticket)
         main = _main(documents)
@@ -183,9 +184,11 @@ class RequestBuilder:
         )
 
     def _sources(self, files: Iterable[tuple[str, str, str]]) -> tuple[SourceFile, ...]:
+        wanted = tuple(files)
+        self._folder.bring(path for path, _, _ in wanted)
         return tuple(
             SourceFile(path=self._folder.locate(path), sop_instance_uid=uid, digest=digest)
-            for path, uid, digest in files
+            for path, uid, digest in wanted
         )
 
     def _documents(self, ticket: SeriesTicket) -> dict[str, ReportReference]:
@@ -239,7 +242,7 @@ class RequestBuilder:
             (ended,) = ended_series(session, series=[ticket.series_instance_uid])
         return kept_analysis(
             ended,
-            self._folder.root,
+            self._folder,
             self.config.model.sha256,
             lobes=self.config.options.lobes,
         )
@@ -260,7 +263,7 @@ def _proof(closed_by: str) -> ClosedBy | None:
 
 
 def kept_analysis(
-    ended: EndedSeries, folder: Path, model_sha256: str, *, lobes: bool = False
+    ended: EndedSeries, folder: StorageFolder, model_sha256: str, *, lobes: bool = False
 ) -> Path:
     """Find what a result can be issued again from.
 
@@ -281,7 +284,7 @@ def kept_analysis(
     """
     if not ended.analysed or ended.folder is None:
         raise CannotRepeat("its instances have not been analysed: use reprocess")
-    path = folder / ended.folder / KEPT
+    path = folder.locate(ended.folder) / KEPT
     try:
         kept = read_values(path)
     except (OSError, PipelineError) as fault:

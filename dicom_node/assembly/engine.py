@@ -59,5 +59,6 @@ def requirements_of(settings: Settings) -> Requirements:
         software=software_version(),
         storage=settings.storage.folder.absolute(),
         installation=installation_of(settings.storage.folder),
+        must_fetch=bool(settings.storage.objects) and settings.engine.scheduler != EMBEDDED,
         config=analysis_config_of(settings),
     )

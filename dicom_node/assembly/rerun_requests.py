@@ -101,7 +101,7 @@ def request_redelivery(
         return redeliver(
             session,
             resources.clock(),
-            folder=resources.folder.root,
+            folder=resources.folder,
             destinations=[destination] if destination else names,
             series=series,
             study=study,
@@ -151,7 +151,7 @@ def request_anew(
                         session,
                         [uid for uid, _ in batch],
                         destination,
-                        folder=resources.folder.root,
+                        folder=resources.folder,
                         now=resources.clock(),
                         kinds=kinds,
                     )

@@ -19,6 +19,7 @@ from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.engine import (
     migrate,
+    migrate_new,
     open_database,
     require_migrated,
     revision_of,
@@ -28,6 +29,8 @@ from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnusable
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
+from storage.files.object_folder import ObjectFolder
+from storage.files.objects_address import ObjectsAddress, object_store_at
 from storage.series.instances import has_kept_instances
 
 GIGABYTE = 10**9  #: bytes
@@ -60,7 +63,10 @@ def open_resources(
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     check_receiver(settings)
     database = open_database(settings.database_url, is_shared=bool(settings.node.receiver))
-    if not is_alone:
+    if settings.storage.objects:
+        with _left_to_an_operator():
+            migrate_new(database)
+    elif not is_alone:
         with _among_others():
             require_migrated(database)
     elif settings.storage.migrate_at_start or revision_of(database) is None:
@@ -68,9 +74,11 @@ def open_resources(
     else:
         require_migrated(database)
     sessions = Sessions(database, substitutes=SUBSTITUTES)
-    if not any_folder:
+    folder = folder_of(settings, int(settings.storage.reserve_gb * GIGABYTE))
+    if isinstance(folder, ObjectFolder):
+        _join_bucket(folder, sessions)
+    elif not any_folder:
         _check_folder(settings.storage.folder, sessions, "dicom-node run --new-folder")
-    folder = StorageFolder(settings.storage.folder, int(settings.storage.reserve_gb * GIGABYTE))
     folder.require_one_file_system()
     draw_installation(folder.root)
     return Resources(
@@ -81,8 +89,86 @@ def open_resources(
     )
 
 
+def folder_of(settings: Settings, reserve_bytes: int = 0, *, make: bool = True) -> StorageFolder:
+    """Make the storage folder that the settings describe: with copies, if files are in a bucket.
+
+    Raises
+    ------
+    SettingsError
+        If the file with the access key of the bucket cannot be used.
+    ObjectsAway
+        If the library for buckets is not installed.
+    """
+    root = settings.storage.folder
+    address = objects_of(settings)
+    if address is None:
+        return StorageFolder(root, reserve_bytes, make=make)
+    return ObjectFolder(root, reserve_bytes, object_store_at(address), make=make)
+
+
+def objects_of(settings: Settings) -> ObjectsAddress | None:
+    """Say where the bucket of instances and results is; None if they are in the folder.
+
+    Raises
+    ------
+    SettingsError
+        If the file with its access key cannot be used.
+    """
+    storage = settings.storage
+    if not storage.objects:
+        return None
+    key_id, key = settings.objects_key
+    return ObjectsAddress(
+        url=storage.objects,
+        endpoint=storage.objects_endpoint,
+        region=storage.objects_region,
+        key_id=key_id,
+        key=key,
+    )
+
+
+@contextmanager
+def _left_to_an_operator() -> Iterator[None]:
+    """Say of tables of another version that no start changes them: others may run elsewhere.
+
+    Raises
+    ------
+    NodeError
+        If they are.
+    """
+    try:
+        yield
+    except DatabaseUnusable as fault:
+        raise NodeError(
+            f"{fault}; receivers with a bucket ([storage] objects) change no tables when they"
+            " start: stop all of them, then use dicom-node upgrade"
+        ) from fault
+
+
+def _join_bucket(folder: ObjectFolder, sessions: Sessions) -> None:
+    """Take part in the installation of a bucket, or make it that of a new one.
+
+    Raises
+    ------
+    NodeError
+        If the bucket is of none, though the database knows files.
+    StorageError
+        As `ObjectFolder.join_installation`.
+    """
+    with sessions.reading() as session:
+        knows_files = has_kept_instances(session)
+    if knows_files and not folder.has_installation():
+        raise NodeError(
+            "[storage] objects: expected the bucket of this database, which knows files, got"
+            f" {folder.store.url}, in which there is no installation"
+        )
+    folder.join_installation()
+
+
 def check_receiver(settings: Settings) -> None:
     """Check that receivers share a database which several processes can use at a time.
+
+    Also that a bucket is used by such receivers, and with settings that mean something there.
 
     Raises
     ------
@@ -93,6 +179,17 @@ def check_receiver(settings: Settings) -> None:
         raise NodeError(
             "[node] receiver: expected a database of PostgreSQL ([storage] database_url) for"
             " receivers that share it, got SQLite: leave the name out for a node of its own"
+        )
+    if settings.storage.objects and not settings.node.receiver:
+        raise NodeError(
+            "[storage] objects: expected one of several receivers ([node] receiver), got a node of"
+            " its own: its files are in its folder"
+        )
+    if settings.storage.objects and settings.retention.disk_pressure_gb:
+        raise NodeError(
+            "[retention] disk_pressure_gb: expected 0 where files are in a bucket ([storage]"
+            f" objects), got {settings.retention.disk_pressure_gb:g}: nobody knows how much it"
+            " still takes"
         )
 
 
@@ -162,8 +259,7 @@ def existing_resources(settings: Settings, *, any_folder: bool = False) -> Resou
     sessions = Sessions(database, substitutes=SUBSTITUTES)
     if not any_folder:
         check_installation(settings.storage.folder, sessions, "dicom-node doctor --mend --force")
-    folder = StorageFolder(settings.storage.folder, 0, make=any_folder)
-    return Resources(sessions=sessions, folder=folder)
+    return Resources(sessions=sessions, folder=folder_of(settings, make=any_folder))
 
 
 def _check_folder(folder: Path, sessions: Sessions, nevertheless: str) -> None:

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from config.settings import Settings
+from dicom_node.assembly.resources import folder_of
 from dicom_node.audit.decisions import Decided, DecisionLog
 from dicom_node.audit.syslog import NO_AUDIT, AuditSink
 from dicom_node.clock_watch import utc_now
@@ -41,6 +42,8 @@ from pipeline.encode.language.translation import current_language
 from storage.console.changes import Change, record_change
 from storage.console.users import SEEN_EVERY, OpenSession, find_session, note_request
 from storage.database.sessions import Sessions
+from storage.errors import ObjectsAway
+from storage.files.folder import StorageFolder
 from storage.files.identity_key import IdentityKey
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -96,12 +99,14 @@ class Console:
     pictures: Pictures = field(default_factory=Pictures)
     scores: ScoreTable = field(init=False)
     decisions: DecisionLog = field(init=False)
+    files: StorageFolder = field(init=False)
     templates: Environment = field(default_factory=environment)
 
     def __post_init__(self) -> None:
         """Keep scores of its own database, and decisions that wait for its disk."""
         object.__setattr__(self, "scores", ScoreTable(self.sessions, self.clock))
         object.__setattr__(self, "decisions", DecisionLog(self.folder, self.clock))
+        object.__setattr__(self, "files", folder_of(self.settings(), make=False))
 
     @property
     def limit(self) -> LoginLimit:
@@ -112,6 +117,14 @@ class Console:
     def folder(self) -> Path:
         """The storage folder."""
         return self.settings().storage.folder
+
+    def located(self, paths: Mapping[str, str]) -> dict[str, Path]:
+        """Locate kept files by what they are for; none is there while the bucket is away."""
+        try:
+            self.files.bring(paths.values())
+            return {name: self.files.locate(path) for name, path in paths.items()}
+        except ObjectsAway:
+            return {name: self.folder / path for name, path in paths.items()}
 
     def identity_key(self, what_fails: str) -> IdentityKey:
         """Read the identity key of the folder.

@@ -34,7 +34,7 @@ from storage.delivery.overtaken import end_overtaken
 from storage.delivery.pauses import is_paused
 from storage.delivery.series_completion import has_arrived
 from storage.errors import StorageError
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.results.audit_counts import results_of
 from storage.results.to_tell import reference_of
 from storage.states import DeliveryState
@@ -178,7 +178,7 @@ class DeliveryWorker:
         If the database could not be written half-way, the next run goes on where this one ended;
         objects sent meanwhile are sent again, which destinations must accept.
         """
-        if folder_fault(self._folder.root):  # every file would count as missing
+        if storage_fault(self._folder):  # every file would count as missing
             return
         self._put_back()
         if self._stopping or self._stays_paused():
@@ -328,7 +328,7 @@ class DeliveryWorker:
 
     def _or_folder_away(self, outcome: Outcome) -> Outcome:
         """Postpone what was judged without an answer while the storage folder is away."""
-        away = "" if outcome.status is not None else folder_fault(self._folder.root)
+        away = "" if outcome.status is not None else storage_fault(self._folder)
         return Outcome(verdict=Verdict.POSTPONED, detail=away) if away else outcome
 
     def _settle(self, delivery: DueDelivery, outcome: Outcome) -> Settlement:

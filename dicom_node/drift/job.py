@@ -9,7 +9,7 @@ from pathlib import Path
 from dicom_node.drift.decision import shifts
 from dicom_node.logs import log
 from dicom_node.resources import Resources
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.results.drift import (
     Finding,
     enter_finding,
@@ -82,14 +82,14 @@ class DriftJob:
 
         What cannot be read says nothing, unless the storage folder is away.
         """
-        root = self.resources.folder.root
-        if self._is_filled or folder_fault(root):
+        folder = self.resources.folder
+        if self._is_filled or storage_fault(folder):
             return
         with self.resources.sessions.reading() as session:
             wanted = series_without_equipment(session, FILLED_AT_ONCE)
         self._is_filled = not wanted
         found = {uid: self._read(path) for uid, path in wanted}
-        if found and not folder_fault(root):  # else it went meanwhile
+        if found and not storage_fault(folder):  # else it went meanwhile
             with self.resources.sessions.begin() as session:
                 fill_in_equipment(session, found)
 

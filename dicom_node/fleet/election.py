@@ -20,7 +20,7 @@ from dicom_node.logs import log
 from dicom_node.resources import Resources
 from storage.database.lease import Holder, Lease, read_lease
 from storage.errors import DatabaseUnavailable, LeaseLost, StaleState
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.files.installation import installation_of
 
 STOP_SECONDS = 1.0  #: longest wait for a look, or a takeover, that is under way at the end
@@ -125,9 +125,9 @@ class Election:
         return self._silence.look({seen.held_by.holder: seen.beats})[seen.held_by.holder] >= enough
 
     def _take(self, seen: Lease | None) -> None:
-        root = self._resources.folder.root
-        installation = installation_of(root)
-        if not installation or folder_fault(root):  # who takes over must see the files
+        folder = self._resources.folder
+        root, installation = folder.root, installation_of(folder.root)
+        if not installation or storage_fault(folder):  # who takes over must see the files
             return
         me = Holder(
             installation=installation,

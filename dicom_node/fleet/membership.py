@@ -136,8 +136,8 @@ def join(
         or work on that database.
     """
     root, holder = resources.folder.root, uuid.uuid4().hex
-    if adopt and not shared.is_alone:
-        raise NodeError("expected no other receiver to run with --new-folder: stop them first")
+    if adopt:
+        _check_adoption(resources, shared)
     with resources.sessions.reading() as session:
         lease = read_lease(session)
     is_other = lease is not None and lease.held_by.installation != installation_of(root)
@@ -160,11 +160,29 @@ def join(
     if shared.is_alone:  # what they have noted, the active one takes up
         for ended in holders_with_folders(root):
             ReceiverFolder(root, ended).end_writing()
-    folder = ReceiverFolder(root, holder)
-    folder.make()
-    resources.folder.share(folder)
+    if resources.folder.objects is None:  # else nothing is kept without its row
+        folder = ReceiverFolder(root, holder)
+        folder.make()
+        resources.folder.share(folder)
     log.info("receiver_joined", receiver=name, alone=shared.is_alone)
     return Membership(resources, name, holder)
+
+
+def _check_adoption(resources: Resources, shared: SharedFolder) -> None:
+    """Check that the database of another storage folder may be made that of this one.
+
+    Raises
+    ------
+    NodeError
+        If others run, or may run on other hosts.
+    """
+    if resources.folder.objects is not None:
+        raise NodeError(
+            "expected no --new-folder where files are in a bucket ([storage] objects): a new folder"
+            " of a receiver needs none, and another bucket needs another database"
+        )
+    if not shared.is_alone:
+        raise NodeError("expected no other receiver to run with --new-folder: stop them first")
 
 
 def _wait_for_end(resources: Resources, ending: threading.Event) -> None:

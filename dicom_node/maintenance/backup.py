@@ -39,7 +39,7 @@ from storage.database.engine import opened
 from storage.database.lease import lease_mark
 from storage.errors import StorageError
 from storage.files.disk import disk_free, sync_directory
-from storage.files.folder import TEMPORARY
+from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
 from storage.files.installation import installation_of
 from storage.files.receiver_folder import RECEIVERS
 from storage.files.removal_lock import REMOVAL_LOCK, nothing_removed
@@ -54,6 +54,8 @@ LEFT_OUT = frozenset(
 )
 #: The same of receivers that share the storage folder: a name follows.
 LEFT_OUT_OF_RECEIVERS = (f"{LOCK}-", f"{RUNNING}-", f"{DRAINING}-", OF_RECEIVER)
+#: Folders of copies of what is in a bucket, of which a backup has nothing.
+COPIES = frozenset({INCOMING, RESULTS, QUARANTINE})
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
 
 Step = Callable[[], None]
@@ -150,7 +152,8 @@ def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step
     with nothing_removed(folder):
         database, revision = copy_database(settings.database_url, backup)
         digests[database] = digest_of(backup / database)
-        sources = list(files_of(folder, settings.database_url))
+        in_bucket = COPIES if settings.storage.objects else frozenset[str]()
+        sources = list(files_of(folder, settings.database_url, in_bucket))
         size = sum(source.stat().st_size for source in sources)
         if size > (free := disk_free(backup)):
             raise NodeError(f"{backup.parent}: expected room for {size:,} bytes, got {free:,}")
@@ -192,13 +195,15 @@ def _is_left_out(name: str) -> bool:
     return name in LEFT_OUT or name.startswith(LEFT_OUT_OF_RECEIVERS)
 
 
-def files_of(folder: Path, database_url: str) -> Iterator[Path]:
+def files_of(
+    folder: Path, database_url: str, leave_out: frozenset[str] = frozenset()
+) -> Iterator[Path]:
     """List the files of a storage folder that belong into a backup; links are not followed."""
     file = database_url.removeprefix("sqlite:///")
     own = {Path(f"{file}{end}").absolute() for end in ("", "-wal", "-shm", "-journal")}
     for place, folders, names in os.walk(folder):
         if Path(place) == folder:
-            folders[:] = set(folders) - LEFT_OUT
+            folders[:] = set(folders) - LEFT_OUT - leave_out
             names[:] = [name for name in names if not _is_left_out(name)]
         paths = (Path(place) / name for name in sorted(names))
         yield from (

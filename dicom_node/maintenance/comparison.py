@@ -24,6 +24,8 @@ from storage.database.engine import open_database
 from storage.database.sessions import Sessions
 from storage.errors import StorageError
 from storage.files.folder import StorageFolder
+from storage.files.object_folder import ObjectFolder
+from storage.files.objects_address import ObjectsAddress, object_store_at
 from storage.maintenance.consistency import STATES, Finding, Kind, compare_part, joined
 
 ROUND_SECONDS = 120.0  #: after which a round ends with the part under way; the next goes on there
@@ -40,6 +42,8 @@ class Request:
     ----------
     database_url
         With its password, if it has one: it goes through a pipe.
+    objects
+        The bucket of the files, with its key; None if they are in the folder.
     after
         Part behind which the comparison goes on; empty for its beginning.
     """
@@ -49,6 +53,7 @@ class Request:
     now: datetime
     after: str
     seconds: float
+    objects: ObjectsAddress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,12 +193,18 @@ def _round(text: str) -> Round:
 def _serve(line: str) -> str:
     """Make the round that a request asks for; end early where the process that asked is gone."""
     asked = json.loads(line)
-    request = Request(**{**asked, "now": datetime.fromisoformat(asked["now"])})
+    request = Request(
+        **{
+            **asked,
+            "now": datetime.fromisoformat(asked["now"]),
+            "objects": ObjectsAddress(**asked["objects"]) if asked["objects"] else None,
+        }
+    )
     ends, parent = time.monotonic() + request.seconds, os.getppid()
     database = open_database(request.database_url)
     made = compare(
         Sessions(database),
-        StorageFolder(Path(request.folder), 0, make=False),
+        _folder(request),
         request.now,
         after=request.after,
         is_enough=lambda: time.monotonic() >= ends or os.getppid() != parent,
@@ -201,6 +212,13 @@ def _serve(line: str) -> str:
     )
     database.dispose()
     return _round_text(made)
+
+
+def _folder(request: Request) -> StorageFolder:
+    root = Path(request.folder)
+    if request.objects is None:
+        return StorageFolder(root, 0, make=False)
+    return ObjectFolder(root, 0, object_store_at(request.objects), make=False)
 
 
 def main() -> int:

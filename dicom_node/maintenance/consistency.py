@@ -24,7 +24,7 @@ from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.lease import forget_finding, read_lease
 from storage.delivery.series_completion import conclude
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.maintenance.consistency import (
     Finding,
     Kind,
@@ -42,6 +42,7 @@ from storage.series.quarantine_and_refusals import forget_quarantine, record_qua
 FOLDER = "storage folder"  #: part of the node that is out of order where much disagrees
 AWAY = "storage"  #: likewise, where the folder cannot be worked with
 KEY = "identity key"  #: likewise, where its file is lost: the node has it in memory until it ends
+DAMAGED = "damaged objects"  #: likewise, where what was fetched from the bucket is not what was put
 MOST_LOGGED = 20  #: disagreements of one kind that are logged one by one
 
 REMEDIES: Mapping[Kind, str] = MappingProxyType(
@@ -166,12 +167,24 @@ def folder_is_away(resources: Resources) -> bool:
     Nothing may be judged then: a file that is away would count as removed, and retention would
     record it so.
     """
-    fault = folder_fault(resources.folder.root)
+    fault = storage_fault(resources.folder)
     if not fault:
         resources.health.well(AWAY)
         return False
     resources.health.fault(AWAY, f"nothing is kept, analysed or sent: {fault}", receiving=False)
     return True
+
+
+def tell_damaged(resources: Resources) -> None:
+    """Report objects of the bucket that are not what was put; each counts as a missing file."""
+    if damaged := sorted(resources.folder.damaged):
+        resources.health.fault(
+            DAMAGED,
+            f"{len(damaged)} objects of the bucket are not what was put, the first:"
+            f" {damaged[0]}; restore it, or have the series sent again",
+        )
+    else:
+        resources.health.well(DAMAGED)
 
 
 class ConsistencyMonitor:
@@ -201,6 +214,7 @@ class ConsistencyMonitor:
         request = Request(
             database_url=self._resources.sessions.url,
             folder=str(self._resources.folder.root),
+            objects=self._resources.folder.objects,
             now=self._resources.clock(),
             after=self._after,
             seconds=self._round_seconds,

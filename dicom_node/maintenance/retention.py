@@ -224,11 +224,11 @@ class RetentionJob:
         with self.resources.sessions.reading() as session:
             paths = kept_files(session, uid)
         try:
-            written = list(map(self.resources.folder.written_at, paths))
+            written = self.resources.folder.last_written_at(paths)
         except OSError as fault:
             _tell_failed(uid, fault.strerror or type(fault).__name__)
             return
-        if all(at is None or at < now - YOUNGEST for at in written):
+        if written is None or written < now - YOUNGEST:
             with suppress(StaleState), self.resources.sessions.begin() as session:
                 mark_for_purge(session, uid, self.rules, now)
 

@@ -89,6 +89,7 @@ def kept_files(resources: Resources, uid: str, *, with_images: bool = True) -> K
         stored, study = kept_objects(session, uid), study_of(session, uid)
     if not with_images:
         del stored[RECEIVED]
+    resources.folder.bring(path for objects in stored.values() for path, _ in objects)
     paths: dict[str, list[Path]] = {origin: [] for origin in stored}
     classes, missing = Counter[str](), 0
     for origin, objects in stored.items():
@@ -238,7 +239,7 @@ def reinject(resources: Resources, names: Sequence[str] | None) -> int:
         If one of the files is not in quarantine, or the identity key is lost.
     """
     resources = keyed(resources)
-    quarantined = resources.folder.paths(f"{QUARANTINE}/*")
+    quarantined = resources.folder.paths_in(QUARANTINE)
     paths = sorted(
         quarantined if names is None else {f"{QUARANTINE}/{Path(name).name}" for name in names}
     )

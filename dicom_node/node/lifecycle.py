@@ -211,6 +211,8 @@ def held_folder(
     """
     if settings.node.receiver:
         with one_of_several(settings.storage.folder, settings.node.receiver, ending) as shared:
+            if settings.storage.objects:  # nobody knows who runs on other hosts
+                shared.admit()
             yield shared
     else:
         with only_node(settings.storage.folder):

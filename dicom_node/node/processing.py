@@ -37,7 +37,7 @@ from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Supervisor
 from dicom_node.worklist.job import WorklistJob
 from storage.delivery.work_items import forget_ended
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.series.lifecycle import OpenSeries
 from storage.series.notifications import forget_old
 
@@ -85,7 +85,7 @@ class Processing:
         NodeError
             If files of TLS are missing, or the storage folder is away.
         """
-        if away := folder_fault(self.resources.folder.root):
+        if away := storage_fault(self.resources.folder):
             raise NodeError(away)
         model = self.dispatcher.request_builder.config.model
         requests = request_builder_of(settings, self.resources, model=model)

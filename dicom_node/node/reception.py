@@ -32,7 +32,8 @@ from dicom_node.delivery.commitment.request import record_report
 from dicom_node.delivery.commitment.scu import handle_report
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import watch_identity_key
-from dicom_node.maintenance.consistency import folder_is_away
+from dicom_node.logs import log
+from dicom_node.maintenance.consistency import folder_is_away, tell_damaged
 from dicom_node.network.addresses.networks import Networks
 from dicom_node.network.sop_classes import WORKLIST_EVENT
 from dicom_node.node.deadlines import DRAIN_SECONDS, time_left
@@ -48,12 +49,14 @@ from dicom_node.reception.reports.receiver import ReportReceiver
 from dicom_node.reception.store_scp import Receiver
 from dicom_node.reception.stow.server import StowReceiver
 from dicom_node.reception.transfers import Transfers
-from dicom_node.resources import Resources
+from dicom_node.resources import Clock, Resources
 from dicom_node.supervision.scheduler import Scheduler
 from dicom_node.supervision.supervisor import Part, Supervisor
 from dicom_node.worklist.cancel_request import CancelRequests
+from storage.files.object_folder import ObjectFolder
 
 FOLDER_SECONDS = 5.0  #: between two looks at whether the storage folder can be worked with
+COPIES_SECONDS = 3600.0  #: between two looks at copies of what is in a bucket
 RENEWAL_SECONDS = 60.0  #: between two looks whether certificates were renewed
 
 
@@ -153,7 +156,7 @@ def start_reception(
         begin(ingest)
         commitment_scp = commitment_scp_of(settings, index, resources, ingest.record_refusal)
         undo.callback(commitment_scp.stop)
-        scheduler.every(FOLDER_SECONDS, "folder", partial(_look_at_folder, resources))
+        _look_after_folder(resources, scheduler)
         tls, report_tls = _tls(settings, scheduler)
         watch = CertificateWatch(settings=settings, resources=resources)
         scheduler.every(RENEWAL_SECONDS, "certificate dates", watch.look, lane="certificates")
@@ -234,10 +237,24 @@ def _by_name(
     yield from (("report receiver", one) for one in reports)
 
 
+def _look_after_folder(resources: Resources, scheduler: Scheduler) -> None:
+    scheduler.every(FOLDER_SECONDS, "folder", partial(_look_at_folder, resources))
+    if isinstance(resources.folder, ObjectFolder):
+        evict = partial(_remove_copies, resources.folder, resources.clock)
+        scheduler.every(COPIES_SECONDS, "copies", evict)
+
+
 def _look_at_folder(resources: Resources) -> None:
     if not folder_is_away(resources):
         watch_identity_key(resources)
         watch_room(resources)
+        tell_damaged(resources)
+
+
+def _remove_copies(folder: ObjectFolder, clock: Clock) -> None:
+    """Remove copies that nobody has used for long."""
+    if removed := folder.evict(clock()):
+        log.info("copies_removed", copies=removed)
 
 
 def _ingest_of(

@@ -232,16 +232,14 @@ class CommitmentScp:
         self._index.put(read_paths)
         if not read.wait(INDEX_SECONDS):
             raise TimeoutError("the index was not written in time")
-        stored = {key for key, paths in paths_of.items() if any(map(self._exists, paths))}
+        absent = self._folder.absent(path for paths in paths_of.values() for path in paths)
+        stored = {key for key, paths in paths_of.items() if not absent.issuperset(paths)}
         instances = {uid for uid, _ in stored}
         return {
             uid: CLASS_INSTANCE_CONFLICT if uid in instances else NO_SUCH_SOP_INSTANCE
             for uid, sop_class in request.objects.items()
             if (uid, sop_class) not in stored
         }
-
-    def _exists(self, path: str) -> bool:
-        return self._folder.locate(path).exists()
 
 
 def read_request(ds: Dataset, calling_ae: str) -> CommitmentRequest:

@@ -39,10 +39,11 @@ Entry = Arrival | Callable[[Session], None]
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An entry, and when it was put (monotonic, seconds)."""
+    """An entry, when it was put (monotonic, seconds), and what hears that it is written, if any."""
 
     entry: Entry
     since: float
+    written: threading.Event | None = None
 
 
 class IndexWriter:
@@ -143,6 +144,15 @@ class IndexWriter:
         """Queue the row of an instance; return at once."""
         self.put((instance, received_at))
 
+    def enter_instance(self, instance: InstanceFacts, received_at: datetime) -> bool:
+        """Write the row of an instance, and wait for it; False if it was not written in time.
+
+        It may still be written then.
+        """
+        waiting = _Waiting((instance, received_at), self._steady(), threading.Event())
+        self._entries.put(waiting)
+        return _is_set(waiting, self._maximum_delay)
+
     def refusal(self) -> str:
         """Say why no instance may be taken now: rows do not follow. Empty while they do."""
         if self.sessions.lost:  # nobody would look after its file
@@ -197,7 +207,8 @@ class IndexWriter:
             self._last = True
             return
         self._batch.append(first)
-        self._stopping.wait(GATHER_SECONDS)
+        if first.written is None:
+            self._stopping.wait(GATHER_SECONDS)
         while len(self._batch) < BATCH:
             try:
                 entry = self._entries.get_nowait()
@@ -238,6 +249,7 @@ class IndexWriter:
         """
         try:
             arrivals, entered = self._enter(batch)
+            _tell_waiting(batch)
         except DatabaseUnavailable:
             raise
         except Exception as fault:  # noqa: BLE001  # thread border: no row may be given up
@@ -306,6 +318,17 @@ class IndexWriter:
 
 def _set(event: threading.Event, _session: Session) -> None:
     event.set()
+
+
+def _tell_waiting(batch: list[_Waiting]) -> None:
+    """Tell whoever waits for a row of a batch that it is in the database."""
+    for waiting in batch:
+        if waiting.written is not None:
+            waiting.written.set()
+
+
+def _is_set(waiting: _Waiting, seconds: float) -> bool:
+    return waiting.written is not None and waiting.written.wait(seconds)
 
 
 def _log(arrivals: list[Arrival], entered: list[bool]) -> None:

@@ -2,7 +2,8 @@
 
 An instance is kept (file, name and directory on the disk) before its sender hears Success. Its
 row in the database is written a moment later by one thread, many rows at a time; files that a
-crash leaves without a row are found by the scan at the next start.
+crash leaves without a row are found by the scan at the next start. Where files are in a bucket, of
+which nobody looks at all there is, its object and its row are both there before that.
 """
 
 from __future__ import annotations
@@ -30,13 +31,15 @@ from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.refusals import Refusal, RefusalRecorder
 from dicom_node.reception.transfers import Transfers
 from dicom_node.resources import Resources
-from storage.errors import StorageFull
+from storage.errors import ObjectsAway, StorageFull
 from storage.files.folder import INSTANCE_ENDING, INSTANCE_FOLDERS
+from storage.series.instance_facts import InstanceFacts
 from storage.series.instances import kept_in, known_among
 from storage.series.quarantine_and_refusals import record_quarantine
 
 MAXIMUM_QUARANTINED = 10_000  #: files; beyond them, unreadable instances are not kept
 QUARANTINE_FULL = "quarantine is full: look at it by dicom-node status, and empty it"
+NO_ROW = "its row was not written in time"
 HEADER_BYTES = 1 << 15  #: scanned on arrival; a longer header is read from the file
 
 
@@ -93,9 +96,26 @@ class InstanceIngest:
             self._quarantine(kept.path, reason=str(fault), calling_ae=printable(calling_ae))
             return CANNOT_UNDERSTAND
         instance = facts(header, kept, self._key, calling_ae=calling_ae, urgent=received.urgent)
-        self._index.record_instance(instance, self._clock())
+        if refusal := self._hand_on(instance):
+            log.error("instance_refused", calling_ae=calling_ae, reason=refusal)
+            return OUT_OF_RESOURCES
         self._transfers.note(instance, received.transfer)
         return SUCCESS
+
+    def _hand_on(self, instance: InstanceFacts) -> str:
+        """Have a kept instance indexed; say why it is not safe yet, empty if it is.
+
+        A file in the storage folder is; one that goes into a bucket is when it has its row there.
+        """
+        if self._folder.objects is None:
+            self._index.record_instance(instance, self._clock())
+            return ""
+        try:
+            self._folder.publish(instance.path)
+        except ObjectsAway as fault:
+            return str(fault)
+        is_entered = self._index.enter_instance(instance, self._clock())
+        return "" if is_entered else NO_ROW
 
     def record_refusal(self, refusal: Refusal) -> None:
         """Record a refusal, so that `dicom-node status`, the log and the auditor have it."""

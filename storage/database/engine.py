@@ -131,6 +131,20 @@ def migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
 
 
+def migrate_new(engine: Engine) -> None:
+    """Make the tables of a new database; those of another must be up to date.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseUnusable
+        As :func:`migrate` and :func:`require_migrated`.
+    """
+    if revision_of(engine) is None:
+        migrate(engine)
+    else:
+        require_migrated(engine)
+
+
 @contextmanager
 def changing_tables(engine: Engine) -> Iterator[Config]:
     """Change the tables in one transaction, alone; the configuration of Alembic is for that.

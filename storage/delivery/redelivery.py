@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Row, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from storage.database.schema import CommitmentItem, Delivery, Result, ResultObject, Series
 from storage.delivery.series_completion import record_deliveries, remarks
+from storage.files.folder import StorageFolder
 from storage.series.lifecycle import advance, chosen_series, locked
 from storage.states import DeliveryState, SeriesState
 
@@ -43,7 +43,7 @@ def redeliver(
     session: Session,
     now: datetime,
     *,
-    folder: Path,
+    folder: StorageFolder,
     destinations: Sequence[str],
     series: Sequence[str] = (),
     study: str | None = None,
@@ -76,7 +76,8 @@ def redeliver(
         .where(Delivery.state.in_(RESUMED), Delivery.destination.in_(destinations))
         .where(true() if named else Result.purged_at.is_(None), chosen_series(series, study))
     ).all()
-    there = [row for row in rows if (folder / row.path).is_file()]
+    absent = folder.absent(row.path for row in rows)
+    there = [row for row in rows if row.path not in absent]
     for uid, key in sorted({(row.series_instance_uid, row.key) for row in there}):
         _reopen(session, uid, key, now)
     resumed = session.scalars(
@@ -134,7 +135,7 @@ def begin_anew(
     series: Sequence[str],
     destination: str,
     *,
-    folder: Path,
+    folder: StorageFolder,
     now: datetime,
     kinds: Collection[str] = (),
 ) -> BegunAnew:
@@ -173,11 +174,11 @@ def begin_anew(
     )
 
 
-def _is_kept(session: Session, key: str, folder: Path) -> bool:
+def _is_kept(session: Session, key: str, folder: StorageFolder) -> bool:
     """Say whether the files of a result are there."""
     purged_at = session.get_one(Result, key, populate_existing=True).purged_at
     paths = session.scalars(select(ResultObject.path).where(ResultObject.result_key == key))
-    return purged_at is None and all((folder / path).is_file() for path in paths)
+    return purged_at is None and not folder.absent(paths)
 
 
 def _lock_deliveries(session: Session, uid: str, destination: str) -> list[int] | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from storage.errors import StorageFull, StorageUnwritable
 from storage.files.disk import disk_free, remove, sync_directory
+from storage.files.objects_address import ObjectsAddress
 from storage.files.receiver_folder import ReceiverFolder, holders_with_folders
 
 INCOMING = "incoming"
@@ -77,6 +78,11 @@ class StorageFolder:
         Called with the name of each step of writing to the disk, after the step.
     make
         Whether to make the folders within it; not for who only reads what is there.
+
+    Attributes
+    ----------
+    damaged
+        Paths of which the bucket has nothing but what was not put so; they count as missing.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class StorageFolder:
         self._temporary_folder = root / TEMPORARY
         self.reserve_bytes = reserve_bytes
         self._free, self._step = free, step
+        self.damaged: set[str] = set()
         self._receiver: ReceiverFolder | None = None
         self._naming = threading.Lock()  # a file found old must not be replaced before its removal
         if make:
@@ -107,6 +114,21 @@ class StorageFolder:
                 sync_directory(folder)
         except OSError as fault:
             raise StorageUnwritable(_cannot_be_made(root, fault)) from fault
+
+    @property
+    def objects(self) -> ObjectsAddress | None:
+        """Where the bucket is that its files are in, of which it has copies; None without one."""
+        return None
+
+    def away(self) -> str:
+        """Say why what is beyond the folder, if anything is, cannot be worked with."""
+        return ""
+
+    def publish(self, path: str) -> None:
+        """Give a kept file to the other receivers: to those that share the folder, it is given."""
+
+    def bring(self, paths: Iterable[str]) -> None:
+        """Fetch what will be located next and is not in the folder."""
 
     def share(self, receiver: ReceiverFolder) -> None:
         """Share the storage folder with other receivers from now on, as the one of that folder."""
@@ -253,7 +275,7 @@ class StorageFolder:
         """Count the files in quarantine."""
         return sum(1 for _ in os.scandir(self.root / QUARANTINE))
 
-    def release(self, path: str) -> None:
+    def release(self, path: str) -> str:
         """Move a file from quarantine back to the incoming instances, where a scan finds it."""
         source = self.root / path
         spread = self.root / INCOMING / source.name[:2]
@@ -261,6 +283,7 @@ class StorageFolder:
         source.rename(target)
         sync_directory(target.parent)
         sync_directory(source.parent)
+        return target.relative_to(self.root).as_posix()
 
     def written_at(self, path: str) -> datetime | None:
         """Give the time a kept file was last written; None if it does not exist."""
@@ -268,6 +291,11 @@ class StorageFolder:
             return datetime.fromtimestamp((self.root / path).stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
+
+    def last_written_at(self, paths: Iterable[str]) -> datetime | None:
+        """Give the time the latest of some kept files was last written; None if none exists."""
+        times = map(self.written_at, paths)
+        return max((at for at in times if at is not None), default=None)
 
     def discard(self, paths: Iterable[str], *, before: datetime) -> dict[str, str]:
         """Remove kept files and folders of results that were written `before` a time.
@@ -327,6 +355,20 @@ class StorageFolder:
         except (FileNotFoundError, NotADirectoryError):
             return set()
         return {f"{place}/{name}" for name in names if name.endswith(ending)}
+
+    def absent(self, paths: Iterable[str]) -> set[str]:
+        """Tell which of some kept files are not there."""
+        return {path for path in paths if not (self.root / path).is_file()}
+
+    def absent_in(self, place: str, paths: Iterable[str]) -> set[str]:
+        """Tell which files of a kept result are not there, by the lists of its folders.
+
+        Raises
+        ------
+        OSError
+            If a folder cannot be read.
+        """
+        return set(paths) - self.paths_in(place) - self.paths_in(f"{place}/{LATER}")
 
     def locate(self, path: str) -> Path:
         """Give the absolute path of a kept file; its relative path comes from the database."""

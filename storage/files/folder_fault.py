@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
+from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY, StorageFolder
 from storage.files.installation import installation_of
 
 FOLDERS = (INCOMING, RESULTS, QUARANTINE, TEMPORARY)  #: between which files are renamed
 
 
-def folder_fault(root: Path) -> str:
-    """Say what ails the storage folder of a running node; empty if nothing does.
+def storage_fault(folder: StorageFolder) -> str:
+    """Say what ails the storage of a running node, folder and bucket; empty if nothing does.
 
     While it is away, or cannot be written, nothing may be judged by it: every file would count as
     lost, and every series and result as failed.
     """
+    return folder_fault(folder.root) or folder.away()
+
+
+def folder_fault(root: Path) -> str:
+    """Say what ails a storage folder; empty if nothing does."""
     try:
         known = installation_of(root)
     except OSError as fault:

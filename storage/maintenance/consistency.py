@@ -18,7 +18,6 @@ from storage.database.schema import Delivery, Instance, Quarantine, Result, Resu
 from storage.files.folder import (
     INSTANCE_ENDING,
     INSTANCE_FOLDERS,
-    LATER,
     QUARANTINE,
     RESULTS,
     TEMPORARY,
@@ -245,7 +244,7 @@ def _compare_results(session: Session, folder: StorageFolder, after: str) -> Par
     findings = []
     for key, uid, place in rows:
         try:
-            missing = len(set(paths[key]) - _files_of(folder, place))
+            missing = len(folder.absent_in(place, paths[key]))
         except OSError as fault:
             findings.append(_unreadable(place, fault))
             continue
@@ -255,10 +254,6 @@ def _compare_results(session: Session, folder: StorageFolder, after: str) -> Par
                 Finding(kind=Kind.RESULT_MISSING, what=uid, detail=detail, count=missing)
             )
     return Part(name=f"{RESULTS}{rows[-1].key}", findings=tuple(findings), looked_at={})
-
-
-def _files_of(folder: StorageFolder, place: str) -> set[str]:
-    return folder.paths_in(place) | folder.paths_in(f"{place}/{LATER}")
 
 
 def _compare_rest(session: Session, folder: StorageFolder, now: datetime) -> Part:

@@ -24,7 +24,7 @@ from storage.errors import DatabaseUnavailable
 from storage.series.instance_facts import InstanceFacts
 from tests.support.databases import database_url
 from tests.support.node_process import wait_until
-from tests.support.postgresql import Cluster
+from tests.support.servers.postgresql import Cluster
 
 pytestmark = [
     pytest.mark.postgresql,

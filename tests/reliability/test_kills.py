@@ -29,7 +29,7 @@ from storage.states import SeriesState
 from tests.reliability.receivers.light_process import LightNode
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import free_port, ini_text, wait_until
-from tests.support.postgresql import Cluster
+from tests.support.servers.postgresql import Cluster
 
 INSTANCES = 4
 KILLS = int(os.environ.get("RELIABILITY_KILLS", "1000"))  #: of the long form

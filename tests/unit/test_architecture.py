@@ -18,7 +18,7 @@ OURS = {"dicom_node", "pipeline", "storage", "config"}
 
 MAY_IMPORT = {
     "config": {"configupdater", "pydantic", "pydantic_core"},
-    "storage": {"sqlalchemy", "alembic"},
+    "storage": {"sqlalchemy", "alembic", "obstore"},
     "pipeline": {
         "PIL",
         "SimpleITK",
@@ -47,6 +47,7 @@ TORCH = re.compile(
 RICH = re.compile(r"pipeline/training/.*|dicom_node/cli/.*")
 # The optional extra `training`: the node runs without it.
 NOTIFY = re.compile(r"dicom_node/notify/apprise_sender\.py")
+BUCKET = re.compile(r"storage/files/object_store\.py")
 OPENID = re.compile(r"dicom_node/console/access/openid\.py")
 EXTRA = re.compile(r"pipeline/(training|evaluation|metrics)/.*")
 PAGES = re.compile(r"pipeline/evaluation/.*|dicom_node/console/.*")
@@ -86,7 +87,7 @@ def declared() -> frozenset[str]:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lines = setup["options"]["install_requires"].split("\n")
-    for extra in ("training", "oidc", "notify"):
+    for extra in ("training", "oidc", "notify", "s3"):
         lines += setup["options.extras_require"][extra].split("\n")
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     required = {canonical(line.split()[0]) for line in lines}
@@ -119,7 +120,7 @@ def test_floors_import_nothing_that_setup_cfg_does_not_ask_for() -> None:
     [("torch", TORCH), ("rich", RICH), ("sqlalchemy", SQLALCHEMY), ("pynetdicom", PYNETDICOM)]
     + [("jinja2", PAGES)]
     + [(name, EXTRA) for name in ("matplotlib", "sklearn")]
-    + [("apprise", NOTIFY)]
+    + [("apprise", NOTIFY), ("obstore", BUCKET)]
     + [(name, OPENID) for name in ("authlib", "joserfc", "httpx2")],
 )
 def test_heavy_or_shown_things_are_imported_only_in_their_places(

@@ -27,7 +27,17 @@ from tests.support.paths import ROOT
 from tests.support.peers.credentials import credentials
 
 HEAVY = ("torch", "SimpleITK", "scipy", "imagecodecs", "highdicom", "safetensors", "reportlab")
-OTHERS = ("PIL", "jinja2", "argon2", "matplotlib", "sklearn", "psycopg", "authlib", "apprise")
+OTHERS = (
+    "PIL",
+    "jinja2",
+    "argon2",
+    "matplotlib",
+    "sklearn",
+    "psycopg",
+    "authlib",
+    "apprise",
+    "obstore",
+)
 """Libraries that a receiving host has not, by the names of their modules."""
 
 WITHOUT = f"""
@@ -103,7 +113,8 @@ def test_a_role_that_is_none_is_told_with_those_there_are(words: tuple[str, ...]
 
     assert ended.returncode == 1
     assert (
-        "expected receiver, worker, console, postgres, oidc, training, notify, got" in ended.stderr
+        "expected receiver, worker, console, postgres, oidc, training, notify, s3, got"
+        in ended.stderr
     )
 
 

@@ -13,6 +13,7 @@ from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFil
 from dicom_node.analysis.workers import AnalysisTask, Workers
 from dicom_node.errors import EngineAway, NoWorker
 from dicom_node.logs import log
+from storage.errors import ObjectsAway
 from storage.files.folder import StorageFolder
 from storage.series.lifecycle import OpenSeries
 
@@ -95,11 +96,12 @@ class EndSlices:
     def _begin(self, slices: Slices, series_instance_uid: str) -> None:
         if len(self._running) >= MAXIMUM_RUNNING:
             return
+        try:
+            files = [self._folder.locate(path) for path in slices]
+        except ObjectsAway:  # another time
+            return
         request = EndsRequest(
-            files=tuple(
-                SourceFile(path=self._folder.locate(path), sop_instance_uid="", digest="")
-                for path in slices
-            )
+            files=tuple(SourceFile(path=path, sop_instance_uid="", digest="") for path in files)
         )
         self.make_way()
         try:

@@ -35,11 +35,14 @@ class Requirements:
         The storage folder, whose files the worker has to read, unless it fetches them.
     installation
         The identity that is kept in that folder.
+    must_fetch
+        Whether the files of that folder are copies, which only one host has.
     """
 
     software: str
     storage: Path
     installation: str
+    must_fetch: bool
     config: AnalysisConfig
 
 
@@ -60,6 +63,11 @@ def prove(required: Requirements) -> None:
         raise UnfitWorker(f"expected dicom-node {required.software}, it has {installed}")
     if folder := os.environ.get(FETCH_FOLDER):
         PrivateFolder(Path(folder)).prepare()
+    elif required.must_fetch:
+        raise UnfitWorker(
+            "the files of the node are in a bucket ([storage] objects): expected an [engine]"
+            " fetch_folder, got none"
+        )
     elif installation_of(required.storage) != required.installation:
         raise UnfitWorker(
             f"it does not see the storage folder of the node, {required.storage}, nor has it an"

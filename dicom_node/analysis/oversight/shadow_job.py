@@ -35,7 +35,7 @@ from dicom_node.errors import EngineAway, EngineLost, NoWorker
 from dicom_node.logs import log
 from dicom_node.resources import Resources
 from pipeline.errors import ModelError
-from storage.files.folder_fault import folder_fault
+from storage.files.folder_fault import storage_fault
 from storage.results.shadow import NewShadow, ShadowSeries, enter_shadow, next_for_shadow
 
 PART = "shadow"  #: in the condition of the node
@@ -169,7 +169,7 @@ class ShadowJob:
         rules = self.rules
         if rules is None or self._running is not None or not self._is_idle():
             return
-        if self._steady() < self._rests_until or folder_fault(self._resources.folder.root):
+        if self._steady() < self._rests_until or storage_fault(self._resources.folder):
             return
         since = self._resources.clock() - BACKLOG
         with self._resources.sessions.reading() as session:
@@ -192,6 +192,7 @@ class ShadowJob:
 
     def _begin(self, series: ShadowSeries, rules: ShadowRules) -> None:
         token, folder = uuid.uuid4().hex, self._resources.folder
+        folder.bring(one.path for one in series.instances)
         files = tuple(
             SourceFile(
                 path=folder.locate(one.path),
@@ -286,7 +287,7 @@ class ShadowJob:
         It is none where the worker was restarted as the task did not make way, or the storage
         folder is away; nor where it may be the worker's, as long as there is another to try.
         """
-        if running.stopped_at is not None or folder_fault(self._resources.folder.root):
+        if running.stopped_at is not None or storage_fault(self._resources.folder):
             log.debug("shadow_stopped", series_uid=running.series.series_instance_uid)
             return
         reason, is_of_worker = reason_of(fault), may_be_of_the_worker(fault)

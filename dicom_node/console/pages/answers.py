@@ -156,7 +156,7 @@ def _fault_of_comment(console: Console, found: SeriesPage, comment: str) -> str:
         return _(NAMED)
     known = NOTHING
     if found.image is not None:
-        known = read_identity(console.folder / found.image, with_patient=True)
+        known = read_identity(console.files.locate(found.image), with_patient=True)
     if known == NOTHING:
         return _(
             "The images are not here any more, so nobody can tell whether the comment names the"

@@ -33,7 +33,7 @@ from pipeline.encode.result.identity import inputs_digest
 from pipeline.errors import PipelineError
 from storage.console.changes import latest_changes
 from storage.console.series_page import SeriesPage, kept_images, series_page
-from storage.errors import StorageError
+from storage.errors import ObjectsAway, StorageError
 from storage.states import Rerun
 
 CHANGES_SHOWN = 20
@@ -202,7 +202,7 @@ def _png(request: Request, draw: Callable[[Drawable, int], bytes]) -> Response:
         return Response(draw(_drawable(console, found), number - 1), media_type="image/png")
     except IndexError as fault:
         raise HTTPException(404, "there is no such slice") from fault
-    except (OSError, PipelineError, NodeError) as fault:
+    except (OSError, PipelineError, NodeError, ObjectsAway) as fault:
         raise HTTPException(404, NOT_DRAWN) from fault
 
 
@@ -216,10 +216,11 @@ def _drawable(console: Console, found: SeriesPage) -> Drawable:
         with console.sessions.reading() as session:
             images = kept_images(session, uid)
         known = [(image, digest) for image, digest, _ in images]
+        console.files.bring(path for _, _, path in images)
         return Drawing(
-            files=[console.folder / path for _, _, path in images],
+            files=[console.files.locate(path) for _, _, path in images],
             source=inputs_digest(uid, known, "", {}),
-            kept=console.folder / result.folder / KEPT,
+            kept=console.files.locate(result.folder) / KEPT,
             named=[int(one["number"]) for one in result.summary.get("lesions") or []],
             rules=analysis_config_of(console.settings()).rules,
         )

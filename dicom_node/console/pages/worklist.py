@@ -246,10 +246,8 @@ def identities(console: Console, request: Request, lines: list[Line]) -> dict[st
     with_patient = shows_patients(console, request)
     with console.sessions.reading() as session:
         paths = one_image_each(session, [line.series_instance_uid for line in lines])
-    root = console.folder
-    return {
-        uid: read_identity(root / path, with_patient=with_patient) for uid, path in paths.items()
-    }
+    located = console.located(paths)
+    return {uid: read_identity(file, with_patient=with_patient) for uid, file in located.items()}
 
 
 def _rows(console: Console, request: Request, wanted: Filter) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from storage.overview import SeriesLine
 from storage.states import SeriesState
 from tests.support.node_process import INI, NodeProcess, free_port, in_database, wait_until
 from tests.support.peers.prometheus import FACTOR, PROGRAM, Prometheus, rules
-from tests.support.postgresql import Cluster, programs
+from tests.support.servers.postgresql import Cluster, programs
 
 pytestmark = [
     pytest.mark.long,

@@ -18,7 +18,7 @@ from dicom_node.demo.stand_in_pacs import StandInPacs
 from tests.reliability.receivers.two_receivers import Receivers, make_series
 from tests.reliability.tally import Tally, times
 from tests.support.node_process import wait_until
-from tests.support.postgresql import Cluster
+from tests.support.servers.postgresql import Cluster
 
 KILLS = int(os.environ.get("RECEIVER_KILLS", "200"))  #: of the long form
 pytestmark = [

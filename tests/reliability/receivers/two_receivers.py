@@ -20,23 +20,37 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.engine import alembic_config, open_database
 from storage.database.lease import read_lease
 from storage.database.schema import Instance, Result, ResultObject, Series
+from storage.files.folder import StorageFolder
+from storage.files.object_folder import ObjectFolder
+from storage.files.objects_address import object_store_at
 from storage.states import SeriesState
 from tests.reliability.receivers.light_process import LightNode
 from tests.support.databases import database_url
 from tests.support.node_process import INI, free_port, in_database, wait_until
+from tests.support.servers.s3_server import S3Server
 
 INSTANCES = 4
+PREFIX = "node"  #: in the bucket
 
 
 @dataclass
 class Receivers:
-    """Two receivers, what was acknowledged to the sender, and how long others took to take over."""
+    """Two receivers, what was acknowledged to the sender, and how long others took to take over.
+
+    Attributes
+    ----------
+    shared
+        Folder whose ``data`` they share; of those with a bucket, one of which nothing is used.
+    store
+        Has the bucket; None where there is none.
+    """
 
     shared: Path
     nodes: dict[str, LightNode]
     url: str
     acknowledged: dict[str, set[str]] = field(default_factory=dict)
     takeovers: list[float] = field(default_factory=list)
+    store: S3Server | None = None
 
     def start(self) -> None:
         for node in self.nodes.values():
@@ -112,13 +126,20 @@ class Receivers:
         database.dispose()
         return states == {SeriesState.DELIVERED: series or len(self.acknowledged)}
 
+    def files(self) -> StorageFolder:
+        """The files of all of them."""
+        if self.store is None:
+            return StorageFolder(self.shared / "data", 0, make=False)
+        bucket = object_store_at(self.store.address(PREFIX))
+        return ObjectFolder(self.shared, 0, bucket, make=False)
+
     def hold(self, pacs: StandInPacs) -> None:
         """Every promise: each instance kept, each series once, and each result once at the PACS."""
         database = open_database(self.url)
-        data = self.shared / "data"
         with Session(database) as session:
             rows = session.scalars(select(Instance)).all()
-            kept = [row.sop_instance_uid for row in rows if (data / row.path).is_file()]
+            absent = self.files().absent(row.path for row in rows)
+            kept = [row.sop_instance_uid for row in rows if row.path not in absent]
             generations = dict(
                 session.execute(select(Series.series_instance_uid, Series.generation)).all()
             )
@@ -137,7 +158,7 @@ class Receivers:
         assert results.keys() == generations.keys()
         assert all(count <= generations[uid] for uid, count in results.items())
         assert {uid for uid, _ in pacs.received} == objects
-        assert not list((data / "receivers").glob("*/noted/*"))
+        assert not list((self.shared / "data" / "receivers").glob("*/noted/*"))
 
 
 def activations(node: LightNode) -> list[float]:
@@ -154,8 +175,26 @@ def make_series(folder: Path, number: int) -> Path:
     return folder
 
 
+def in_bucket(store: S3Server, folder: Path) -> str:
+    """Lines of [storage] for files in a bucket, whose key is in a file of a folder."""
+    address = store.address(PREFIX)
+    (folder / "key").write_text(f"{address.key_id}:{address.key}\n")
+    (folder / "key").chmod(0o600)
+    return (
+        f"objects = {address.url}\nobjects_endpoint = {address.endpoint}\n"
+        f"objects_region = {address.region}\nobjects_key_file = key\n"
+    )
+
+
 def make_receiver(
-    folder: Path, shared: Path, name: str, pacs_port: int, *, url: str = "", more: str = ""
+    folder: Path,
+    shared: Path,
+    name: str,
+    pacs_port: int,
+    *,
+    url: str = "",
+    more: str = "",
+    store: S3Server | None = None,
 ) -> LightNode:
     """Write the settings of a receiver that shares a folder and its database.
 
@@ -167,12 +206,17 @@ def make_receiver(
         Of the database; empty for that of the folder.
     more
         Further sections of its INI file.
+    store
+        Has the bucket in which the receiver keeps its files, with a folder of its own for copies.
     """
     folder.mkdir()
     node = LightNode(folder, free_port())
     text = INI.format(port=node.port, pacs_port=pacs_port, quiet=2, more=more)
     text = in_database(text, url or database_url(shared / "data"))
-    text = text.replace("folder = data\n", f"folder = {shared / 'data'}\n")
+    if store is None:
+        text = text.replace("folder = data\n", f"folder = {shared / 'data'}\n")
+    else:
+        text = text.replace("folder = data\n", f"folder = data\n{in_bucket(store, folder)}")
     named = f"[node]\nreceiver = {name}\n" if name else "[node]\n"
     node.ini.write_text(text.replace("[node]\n", named))
     return node

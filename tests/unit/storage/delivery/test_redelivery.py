@@ -20,6 +20,7 @@ from storage.database.sessions import Session, Sessions
 from storage.delivery.commitments import record_request
 from storage.delivery.outbox import Settlement, claim, due, settle
 from storage.delivery.redelivery import begin_anew, redeliver
+from storage.files.folder import StorageFolder
 from storage.series.lifecycle import claim_next, leave, reprocess
 from storage.states import DeliveryState, SeriesState
 from tests.support.databases import database_url, impatient_database
@@ -51,7 +52,7 @@ def send(resources: Resources, state: DeliveryState, *, count: int = 9, reason: 
 
 
 def again(resources: Resources, **chosen: object) -> dict[tuple[str, str], int]:
-    chosen = {"folder": resources.folder.root, "destinations": ["PACS"], **chosen}
+    chosen = {"folder": resources.folder, "destinations": ["PACS"], **chosen}
     with resources.sessions.begin() as session:
         return dict(redeliver(session, LATER, **chosen).due)  # type: ignore[arg-type]  # chosen by the tests below
 
@@ -250,7 +251,9 @@ def test_what_the_node_changes_at_that_moment_is_not_deleted_beneath_it(
     with resources.sessions.begin() as node:
         change(node)
         with other.begin() as session:
-            done = begin_anew(session, [SERIES], "PACS", folder=tmp_path, now=LATER)
+            done = begin_anew(
+                session, [SERIES], "PACS", folder=StorageFolder(tmp_path, 0), now=LATER
+            )
     other.close()
 
     assert (done.results, done.sending) == (0, (SERIES,))
