@@ -234,6 +234,8 @@ class ObjectFolder(StorageFolder):
         with self._using:
             try:
                 os.utime(self.root / path)
+            except PermissionError:  # of who only reads
+                return True
             except OSError:
                 return False
             return True
@@ -255,17 +257,21 @@ class ObjectFolder(StorageFolder):
                     return False
             except ObjectDamaged:
                 return False
-            if not path.startswith(f"{RESULTS}/"):
-                fetched.rename(self.root / path)
-                return True
-            with self._temporary() as unpacked:
-                unpack(fetched, unpacked)
-                try:
-                    unpacked.rename(self.root / path)
-                except OSError:
-                    if not (self.root / path).is_dir():  # else another was quicker
-                        raise
+            if path.startswith(f"{RESULTS}/"):
+                return self._unpack(fetched, self.root / path)
+            fetched.rename(self.root / path)
             return True
+
+    def _unpack(self, packed: Path, to: Path) -> bool:
+        """Unpack the files of a result; False if the folder that they come into is not there."""
+        with self._temporary() as unpacked:
+            unpack(packed, unpacked)
+            try:
+                unpacked.rename(to)
+            except OSError:
+                if to.parent.is_dir() and not to.is_dir():  # else another was quicker
+                    raise
+        return to.is_dir()
 
     def evict(self, now: datetime) -> int:
         """Remove copies that nobody has used for long, and what was left half written.

@@ -23,7 +23,7 @@ def program() -> Path | None:
     """Find the server's program; None if it is not installed (extra ``test``)."""
     beside = Path(sys.executable).with_name("weed")
     found = beside if beside.exists() else shutil.which("weed")
-    return Path(found) if found else None
+    return Path(found) if found and shutil.which("setpriv") else None
 
 
 class S3Server:
@@ -65,7 +65,8 @@ class S3Server:
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(str(self._program), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+                    *("setpriv", "--pdeathsig", "KILL", str(self._program), "server"),
+                    *("-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
                     *(f"-dir={self.folder}", "-s3", f"-s3.config={self.folder / 's3.json'}"),
                     *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
                     *("-volume.max=20", "-master.volumeSizeLimitMB=64", *ports),

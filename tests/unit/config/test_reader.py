@@ -149,6 +149,11 @@ def test_error_lists_every_fault_on_a_line(ini: Path) -> None:
         ("node", "maximum_pdu_size = 0"),
         ("storage", "reserve_gb = -1"),
         ("storage", "database_url = mysql://x"),
+        ("storage", "objects = https://bucket"),
+        ("storage", "objects = s3://Bucket"),
+        ("storage", "objects = s3://bucket/../other"),
+        ("storage", "objects_endpoint = https://user:secret@host"),
+        ("storage", "objects_region = not one"),
         ("closing", "quiet_seconds = 0"),
         ("closing", "quiet_seconds = nan"),
         ("closing", "quiet_seconds = inf"),
@@ -194,6 +199,9 @@ def test_value_that_is_no_such_value_is_a_fault(ini: Path, section: str, line: s
         ("node", "ae_title = A NODE-1_x"),
         ("node", "port = 0"),
         ("storage", "reserve_gb = 0"),
+        ("storage", "objects = s3://a-bucket.of-us/prefix/"),
+        ("storage", "objects_endpoint = http://127.0.0.1:8333/"),
+        ("storage", "objects_region = eu-central-1"),
         ("analysis", "threshold = 0"),
         ("analysis", "threshold = 1"),
         ("analysis", "threshold = model"),
@@ -262,6 +270,23 @@ def test_a_file_without_a_database_url_is_named_and_not_quoted(ini: Path, conten
     settings = read(ini, "[storage]\ndatabase_url_file = url\n")
     with pytest.raises(SettingsError, match=r"database_url_file: expected a file .* got") as fault:
         _ = settings.database_url
+    assert "secret" not in str(fault.value)
+
+
+def test_the_access_key_of_a_bucket_is_in_a_file_of_its_own(ini: Path) -> None:
+    ini.with_name("key").write_text("AKIA1:se/cr+et:=\n")
+    settings = read(ini, "[storage]\nobjects_key_file = key\n")
+    assert settings.objects_key == ("AKIA1", "se/cr+et:=")
+    assert settings.secrets == {"[storage] objects_key_file": ini.with_name("key")}
+    assert Settings().objects_key == ("", "")
+
+
+@pytest.mark.parametrize("content", ["secret", "id:secret\nsecret", "i d:secret", ":secret", ""])
+def test_a_file_without_an_access_key_is_named_and_not_quoted(ini: Path, content: str) -> None:
+    ini.with_name("key").write_text(content)
+    settings = read(ini, "[storage]\nobjects_key_file = key\n")
+    with pytest.raises(SettingsError, match=r"objects_key_file: expected a file .* got") as fault:
+        _ = settings.objects_key
     assert "secret" not in str(fault.value)
 
 

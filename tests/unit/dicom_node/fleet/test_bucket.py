@@ -18,18 +18,20 @@ from sqlalchemy import select, text
 
 from config.reader import load
 from config.settings import Settings
+from dicom_node import preflight
 from dicom_node.analysis.engine.compute_engine import ComputeEngine
 from dicom_node.assembly.resources import check_receiver
 from dicom_node.assembly.resources import open_resources as open_node
+from dicom_node.console.context import Console
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.identity_key import keyed
 from dicom_node.maintenance.backup import COPIES, files_of
 from dicom_node.maintenance.comparison import ComparisonProcess, Request
+from dicom_node.maintenance.consistency import DAMAGED, folder_is_away, tell_damaged
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES, SUCCESS
 from dicom_node.node.lifecycle import held_folder, start_node
-from dicom_node.preflight import faults
 from dicom_node.reception.index_writer import IndexWriter
 from dicom_node.reception.ingest import InstanceIngest
 from dicom_node.resources import Resources
@@ -235,7 +237,8 @@ def test_another_receiver_ends_what_one_that_is_gone_has_kept(
 def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path, bucket: ObjectsAddress) -> None:
     settings = settings_of("a", tmp_path, bucket)
     away = settings_of("a", tmp_path, nowhere(bucket))
-    assert [fault for fault in faults(away) if fault.startswith("[storage] objects: s3://")]
+    (fault,) = preflight._objects(away)
+    assert fault.startswith(f"[storage] objects: {bucket.url}: ")
 
     pressed = settings_of("a", tmp_path, bucket, more="[retention]\ndisk_pressure_gb = 5\n")
     with pytest.raises(NodeError, match=r"\[retention\] disk_pressure_gb: expected 0"):
@@ -274,6 +277,41 @@ def test_older_tables_are_left_to_an_operator(
     resources.close()
     with pytest.raises(NodeError, match="change no tables when they start"):
         open_node(settings)
+
+
+def test_what_is_not_what_was_put_is_a_fault_of_the_node(resources: Resources) -> None:
+    resources.folder.damaged.add("incoming/00/a.dcm")
+    tell_damaged(resources)
+    (fault,) = resources.health.snapshot()
+    assert (fault.part, fault.reason[:41]) == (DAMAGED, "1 objects of the bucket are not what was ")
+    resources.folder.damaged.clear()
+    tell_damaged(resources)
+    assert resources.health.snapshot() == ()
+
+
+def test_a_bucket_that_is_away_is_a_fault_of_the_node_until_it_answers(
+    resources: Resources, bucket: ObjectsAddress
+) -> None:
+    away = ObjectFolder(resources.folder.root, 0, object_store_at(nowhere(bucket)))
+    assert folder_is_away(replace(resources, folder=away))
+    (fault,) = resources.health.snapshot()
+    assert fault.reason.startswith(f"nothing is kept, analysed or sent: {bucket.url}: ")
+    assert not folder_is_away(resources)
+    assert resources.health.snapshot() == ()
+
+
+def test_the_console_shows_what_it_can_while_the_bucket_is_away(
+    resources: Resources, slices: list[Dataset], bucket: ObjectsAddress, tmp_path: Path
+) -> None:
+    assert keep(slices[0], resources) == SUCCESS
+    (path,) = rows(resources)
+    for address, is_there in ((nowhere(bucket), False), (bucket, True)):
+        settings = settings_of("b", tmp_path, address)
+        ObjectFolder(settings.storage.folder, 0, object_store_at(address))
+        console = Console(
+            sessions=resources.sessions, settings=lambda now=settings: now, is_secure=False
+        )
+        assert console.located({"1": path})["1"].is_file() is is_there
 
 
 def test_a_backup_has_no_copies(resources: Resources, slices: list[Dataset]) -> None:

@@ -13,6 +13,7 @@ from dicom_node.analysis.worker.messages import EndsRequest, EndsSeen, SourceFil
 from dicom_node.errors import AnalysisFault, EngineAway, EngineLost, NoWorker
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from storage.errors import ObjectsAway
 from storage.files.folder import StorageFolder
 from storage.series.lifecycle import OpenSeries
 from tests.support.dispatcher_samples import Job, Never, Workers
@@ -37,6 +38,17 @@ class Away(Workers):
         return super().submit(*arguments, **options)  # type: ignore[arg-type]  # handed on
 
 
+class FolderWithoutBucket(StorageFolder):
+    """What is located is in a bucket that is away, until it is not."""
+
+    is_away = True
+
+    def locate(self, path: str) -> Path:
+        if self.is_away:
+            raise ObjectsAway("no route")
+        return super().locate(path)
+
+
 def look(ends: EndSlices) -> bool | None:
     """Look as a closer does, who tends before."""
     ends.tend()
@@ -46,6 +58,17 @@ def look(ends: EndSlices) -> bool | None:
 def looking(tmp_path: Path, workers: Workers) -> EndSlices:
     folder = StorageFolder(tmp_path, 0)
     return EndSlices(workers, folder, WOKEN.clear, steady=lambda: TIMEOUT_SECONDS + 1)
+
+
+def test_a_look_waits_for_a_bucket_that_is_away(tmp_path: Path) -> None:
+    workers = Workers(EndsSeen(outside=True))
+    folder = FolderWithoutBucket(tmp_path, 0)
+    ends = EndSlices(workers, folder)
+    assert look(ends) is None
+    assert workers.requests == []
+    folder.is_away = False
+    look(ends)
+    assert look(ends) is True
 
 
 def test_whoever_can_wait_makes_way_before_a_look(tmp_path: Path) -> None:

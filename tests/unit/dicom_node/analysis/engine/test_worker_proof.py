@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import AnalysisSettings, Settings, StorageSettings
+from config.settings import AnalysisSettings, EngineSettings, Settings, StorageSettings
 from dicom_node.analysis.engine.worker_proof import Requirements, prove
 from dicom_node.analysis.fetch.access import FETCH_FOLDER
 from dicom_node.analysis.worker.models import MODELS, folder_of
@@ -70,6 +70,20 @@ def test_a_worker_that_does_not_see_the_files_is_unfit(
 ) -> None:
     with pytest.raises(UnfitWorker, match="does not see the storage folder"):
         prove(replace(required, storage=tmp_path / "not mounted"))
+
+
+def test_a_worker_that_sees_copies_of_a_bucket_must_fetch_all_the_same(
+    required: Requirements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bucket = Settings(
+        storage=StorageSettings(folder=tmp_path / "data", objects="s3://bucket"),
+        engine=EngineSettings(scheduler="tls://host:8786"),
+        analysis=AnalysisSettings(model=tmp_path / "model", device="cpu", threads=1),
+    )
+    with pytest.raises(UnfitWorker, match=r"expected an \[engine\] fetch_folder, got none"):
+        prove(requirements_of(with_bucket))
+    monkeypatch.setenv(FETCH_FOLDER, str(tmp_path / "fetched"))
+    prove(requirements_of(with_bucket))
 
 
 def test_a_worker_that_fetches_need_not_see_them(
