@@ -171,7 +171,7 @@ class ObjectStore:
         """Say of what the service does not do that it is away; note that it did what it did."""
         try:
             yield
-        except BaseError as fault:
+        except (BaseError, FileNotFoundError) as fault:  # the latter: there is no such bucket
             raise ObjectsAway(f"{self.url}: {_told(fault)}") from fault
         self.answered_at = time.monotonic()
 

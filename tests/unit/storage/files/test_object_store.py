@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -82,6 +83,12 @@ def test_what_is_put_once_stays_as_it_is(store: ObjectStore) -> None:
 def test_what_others_put_beside_ours_is_left_alone(store: ObjectStore) -> None:
     obstore.put(store._store, f"{PATH}/notes.txt", b"")
     assert store.paths("incoming") == set()
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_one(bucket: ObjectsAddress) -> None:
+    store = object_store_at(replace(bucket, url="s3://another-bucket/node"))
+    with pytest.raises(ObjectsAway, match="s3://another-bucket/node: "):
+        store.versions(PATH)
 
 
 def test_a_check_leaves_nothing(store: ObjectStore) -> None:
