@@ -15,7 +15,7 @@ from storage.database.self_test_series import of_patients
 from storage.results.answers import AnswerLine, answers_to
 from storage.results.condensed_objects import NUMBER
 from storage.results.named_answer import answer_of
-from storage.states import DeliveryState, Rerun, SeriesState
+from storage.states import UNDER_WAY, DeliveryState, Rerun, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +219,21 @@ def _remarks(session: Session, keys: Sequence[str]) -> dict[str, list[Remark]]:
             )
         )
     return remarks
+
+
+def waiting_remarks(session: Session, uids: Sequence[str]) -> dict[str, list[Remark]]:
+    """Say of series why deliveries of their latest results are tried again; by series."""
+    rows = session.execute(
+        select(Series.series_instance_uid, Series.result_key).where(
+            Series.series_instance_uid.in_(uids), Series.result_key.is_not(None)
+        )
+    )
+    keys = {uid: key for uid, key in rows if key}
+    remarks = _remarks(session, list(keys.values()))
+    return {
+        uid: [one for one in remarks.get(key, ()) if one.reason and one.state in UNDER_WAY]
+        for uid, key in keys.items()
+    }
 
 
 def quarantine_lines(session: Session, limit: int) -> tuple[QuarantineLine, ...]:

@@ -21,14 +21,14 @@ app = typer.Typer(no_args_is_help=True, help="Destinations of results: list, pau
 def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
     """List the destinations, what waits for them, and which are paused."""
     from dicom_node.assembly.resources import existing_resources
-    from storage.console.node_pages import backlog
+    from storage.console.node_pages import backlog, waited_for
     from storage.delivery.pauses import pauses
 
     settings = load(config)
     with closing(existing_resources(settings)) as resources, resources.sessions.reading() as found:
         paused = pauses(found)
         enabled = {one.name: one.enabled for one in settings.destinations}
-        names = sorted({*enabled, *paused})
+        names = sorted({*enabled, *paused, *waited_for(found)})
         backlogs = {name: backlog(found, name) for name in names}
         if as_json:
             lines = [

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from dicom_node.analysis.rerun import RerunOutcome
     from dicom_node.assembly.rerun_requests import AnewSoFar
 
-TAKEN_UP = (
-    "The node takes it up within seconds if it runs, else at its start. It uses the settings that"
-    " it was started with: restart it if they have changed since."
-)
+TAKEN_UP = "The node takes it up within seconds if it runs, else at its start."
 
 LOOK_SECONDS = 1.0  #: between two looks whether it has been sent
 SENDING_SECONDS = 300.0  #: that what is being sent is waited for, if nothing is said

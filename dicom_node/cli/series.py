@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from storage.states import SeriesState
 if TYPE_CHECKING:
     from dicom_node.resources import Resources
     from storage.console.worklist import Filter, Line
+    from storage.overview import Remark
 
 PAGE = 500  #: series read at once
 PACE_HOURS = 24  #: over which the pace of analyses is taken
@@ -86,8 +87,8 @@ def list_series(
             typer.echo(view.as_json(list(lines)))
             return
         shown = 0
-        for line in lines:
-            typer.echo(view.words(line))
+        for line, remarks in lines:
+            typer.echo(view.words(line, remarks))
             shown += 1
     typer.echo(f"{shown} series")
 
@@ -97,7 +98,7 @@ def queue(as_json: AsJson = False, config: Ini = INI) -> None:
     """Show what waits, for how long, and when its results are expected; likewise deliveries."""
     from dicom_node.assembly.resources import existing_resources
     from dicom_node.cli.views import series as view
-    from storage.console.node_pages import backlog, queue
+    from storage.console.node_pages import backlog, queue, waited_for
     from storage.delivery.pauses import pauses
     from storage.series.pace import latest_analyses, seconds_each
 
@@ -106,7 +107,8 @@ def queue(as_json: AsJson = False, config: Ini = INI) -> None:
         pace = seconds_each(latest_analyses(found, now - timedelta(hours=PACE_HOURS)))
         waiting = queue(found, None)
         paused = pauses(found)
-        names = sorted({*(one.name for one in settings.destinations), *paused})
+        known = [one.name for one in settings.destinations]
+        names = sorted({*known, *paused, *waited_for(found)})
         backlogs = {name: backlog(found, name) for name in names}
     shown = view.Queue.of(waiting, backlogs, frozenset(paused), pace=pace, now=now)
     typer.echo(view.queue_as_json(shown) if as_json else "\n".join(view.queue_words(shown)))
@@ -141,15 +143,28 @@ def _referred(resources: Resources, reference: str) -> tuple[str, ...] | None:
         return tuple(series_of_reference(session, reference))
 
 
-def _lines(resources: Resources, wanted: Filter, limit: int) -> Iterator[Line]:
-    """Read page after page, so that any number needs the memory of one."""
+def _lines(
+    resources: Resources, wanted: Filter, limit: int
+) -> Iterator[tuple[Line, Sequence[Remark]]]:
+    """Read page after page, so that any number needs the memory of one.
+
+    With each series comes why deliveries of it are tried again.
+    """
     from storage.console.worklist import worklist
+    from storage.overview import waiting_remarks
+    from storage.states import UNDER_WAY
 
     left = limit
     while True:
         with resources.sessions.reading() as session:
             page = worklist(session, wanted, min(PAGE, left) if limit else PAGE)
-        yield from page
+            unsent = [
+                line.series_instance_uid
+                for line in page
+                if any(UNDER_WAY & states.keys() for states in line.destinations.values())
+            ]
+            remarks = waiting_remarks(session, unsent)
+        yield from ((line, remarks.get(line.series_instance_uid, ())) for line in page)
         left -= len(page)
         if len(page) < PAGE or (limit and left <= 0):
             return

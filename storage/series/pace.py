@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from storage.database.schema import Closing, Result, Series
 
@@ -16,17 +16,26 @@ Analysis = tuple[datetime, datetime]  #: when a series was closed, and when its 
 
 
 def latest_analyses(session: Session, since: datetime) -> list[Analysis]:
-    """List the analyses of the series received last, since a time, in the order of their ends."""
+    """List the analyses of the series received last, since a time, in the order of their ends.
+
+    A result that was made again, on request, is left out: its series was closed long before.
+    """
     closing = and_(
         Closing.series_instance_uid == Result.series_instance_uid,
         Closing.generation == Result.generation,
+    )
+    earlier = aliased(Result)
+    is_made_again = exists().where(
+        earlier.series_instance_uid == Result.series_instance_uid,
+        earlier.generation == Result.generation,
+        earlier.revision < Result.revision,
     )
     rows = session.execute(
         select(Closing.closed_at, Result.created_at)
         .select_from(Result)
         .join(Series, Series.result_key == Result.key)
         .join(Closing, closing)
-        .where(Result.score.is_not(None), Series.last_at >= since)
+        .where(Result.score.is_not(None), Series.last_at >= since, ~is_made_again)
         .order_by(Series.last_at.desc())
         .limit(LATEST)
     )

@@ -1,8 +1,8 @@
-"""Orthanc, set up as the guide says word for word; only ports and the folder are others."""
+"""Orthanc as Debian installs it, set up as the guide says; only ports and folders are others."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ from tests.acceptance.support.orthanc import (
     Orthanc,
     modalities,
     poll,
-    running_orthanc,
+    started_orthanc,
     upload,
 )
-from tests.support.node_process import NodeProcess
+from tests.support.node_process import NodeProcess, free_port
 from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -35,9 +35,22 @@ def pacs(tmp_path: Path, node_port: int) -> Iterator[Orthanc]:
     lua = tmp_path / "ainode.lua"
     lua.write_text(block("lua"))
     settings = block("json").replace("11112", str(node_port))
-    settings = settings.replace("/etc/orthanc/ainode.lua", str(lua))
-    with running_orthanc(tmp_path, **json.loads(settings)) as orthanc:
+    entries = json.loads(settings.replace("/etc/orthanc/ainode.lua", str(lua)))
+    http, dicom = free_port(), free_port()
+    text = installed(entries, {"8042": http, "4242": dicom, "/var/lib/orthanc": tmp_path})
+    with started_orthanc(tmp_path, text, http=http, dicom=dicom) as orthanc:
         yield orthanc
+
+
+def installed(entries: Mapping[str, object], places: Mapping[str, object]) -> str:
+    """Fill entries of the settings that Debian installs, which have each of them, and empty."""
+    text = Path("/etc/orthanc/orthanc.json").read_text()
+    for there, here in places.items():
+        text = text.replace(there, str(here))
+    for name, entry in entries.items():
+        before, head, after = re.split(rf'("{name}" : [\[{{])', text)
+        text = f"{before}{head}{json.dumps(entry)[1:-1]}{after}"
+    return text
 
 
 @pytest.fixture

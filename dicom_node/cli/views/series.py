@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from dicom_node.cli.views.json_text import json_text
 from storage.console.node_pages import Backlog, Waiting
 from storage.console.worklist import Line
+from storage.overview import Remark
 from storage.states import SeriesState
 
 
@@ -103,13 +104,19 @@ class Queue:
         return Queue(seconds_each=pace, series=tuple(lines), deliveries=deliveries)
 
 
-def as_json(lines: Sequence[Line]) -> str:
-    """Series as JSON."""
-    return json_text(list(lines))
+def as_json(lines: Iterable[tuple[Line, Sequence[Remark]]]) -> str:
+    """Series, and why deliveries of theirs are tried again, as JSON."""
+    names = [one.name for one in fields(Line)]
+    return json_text(
+        [
+            {**{name: getattr(line, name) for name in names}, "remarks": remarks}
+            for line, remarks in lines
+        ]
+    )
 
 
-def words(line: Line) -> str:
-    """Say a series in two lines, and a third where there is a reason."""
+def words(line: Line, remarks: Sequence[Remark]) -> str:
+    """Say a series in two lines, its reason, and why deliveries of it are tried again."""
     score = f"  score {line.score:.3f}" if line.score is not None else ""
     sent = "; ".join(
         f"{name}: {', '.join(f'{count} {state}' for state, count in states.items())}"
@@ -121,6 +128,7 @@ def words(line: Line) -> str:
     )
     texts = [first, f"    {line.series_instance_uid}"]
     texts += [f"    {line.reason}"] if line.reason else []
+    texts += [f"    {one.destination}: {one.count} {one.state}: {one.reason}" for one in remarks]
     return "\n".join("".join(c if c.isprintable() else "?" for c in text) for text in texts)
 
 

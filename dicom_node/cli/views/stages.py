@@ -92,7 +92,6 @@ def stages_of(
             waiting=one.states.get(DeliveryState.PENDING, 0)
             + one.states.get(DeliveryState.UNCOMMITTED, 0),
             oldest_seconds=_oldest([one.oldest] if one.oldest else [], now),
-            slots=1,
             note="paused" if name in paused else one.fault,
         )
         for name, one in backlogs.items()

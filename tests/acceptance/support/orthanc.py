@@ -75,7 +75,14 @@ def running_orthanc(folder: Path, **more: Any) -> Iterator[Orthanc]:
         "StableAge": 2,
         **more,
     }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with started_orthanc(folder, json.dumps(settings), http=http, dicom=dicom) as pacs:
+        yield pacs
+
+
+@contextmanager
+def started_orthanc(folder: Path, settings: str, *, http: int, dicom: int) -> Iterator[Orthanc]:
+    """Run Orthanc with the text of a file of settings, which names these ports."""
+    (folder / "orthanc.json").write_text(settings)
     with (folder / "orthanc.log").open("w") as log:
         process = subprocess.Popen(
             ["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT

@@ -154,6 +154,36 @@ def test_yesterdays_failures_with_their_reasons_are_one_step(ini: Path, run: Run
     assert {line["reason"] for line in told} == {f"reason {n}" for n in range(60)}
 
 
+def test_what_is_tried_again_has_its_reason_beside_its_series(ini: Path, run: Run) -> None:
+    enter(ini, {"series_instance_uid": "1", "state": S.ENCODED}, {"series_instance_uid": "2"})
+    for uid in ("1", "2"):
+        result_of(ini, uid)
+    with open_resources(load(ini)).sessions.begin() as session:
+        of_the_first = Delivery.sop_instance_uid.startswith("2.25.1.")
+        session.execute(update(Delivery).values(reason="0xB000"))
+        session.execute(
+            update(Delivery).where(of_the_first).values(state=D.PENDING, reason="PACS is away")
+        )
+
+    said = run("series", "list", "--destination", "PACS")
+    told = json.loads(run("series", "list", "--destination", "PACS", "--json"))
+
+    assert "    PACS: 2 pending: PACS is away\n" in said
+    assert "0xB000" not in said
+    assert {one["series_instance_uid"]: len(one["remarks"]) for one in told} == {"1": 1, "2": 0}
+    assert next(one["remarks"] for one in told if one["remarks"])[0]["reason"] == "PACS is away"
+
+
+def test_what_waits_for_a_destination_that_was_removed_is_listed(ini: Path, run: Run) -> None:
+    enter(ini, {"series_instance_uid": "1", "state": S.ENCODED})
+    result_of(ini, "1")
+    with open_resources(load(ini)).sessions.begin() as session:
+        session.execute(update(Delivery).values(destination="OLD", state=D.PENDING))
+
+    assert "OLD: 2 pending; not in the settings" in run("destinations", "list")
+    assert "OLD: 2 pending" in run("queue")
+
+
 def test_more_series_than_a_page_are_all_listed_once(ini: Path, run: Run) -> None:
     enter(ini, *({"series_instance_uid": f"2.25.{n}", "last_at": NOW} for n in range(1100)))
 
@@ -268,6 +298,8 @@ def test_the_queue_says_ages_and_when_results_are_expected(ini: Path, run: Run) 
     assert "3 series wait or are worked on; one result in 2 min 0 s" in said
     assert "PACS: 2 pending, the oldest for 5 h" in said
     assert "ARCHIVE: nothing waits" in said
+    result_of(ini, "1", revision=2)  # issued again, long after the series was closed
+    assert "nothing was analysed of late" in run("queue")
 
 
 def deliveries(ini: Path) -> list[tuple[str, str, str, bool]]:

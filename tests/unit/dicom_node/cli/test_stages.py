@@ -81,7 +81,7 @@ def test_stages_are_told_worker_by_worker(ini: Path, run: Run) -> None:
 
     assert "reception: 1 busy, 0 series waiting" in said
     assert "analysis: 1 of 2 busy, 1 series waiting, the oldest for 30 min" in said
-    assert "delivery to PACS: 0 of 1 busy, 2 objects waiting, the oldest for 2 min" in said
+    assert "delivery to PACS: 0 busy, 2 objects waiting, the oldest for 2 min" in said
     assert "  worker gpu-1: 3 for 1 min" in said
     assert "  worker gpu-2: free" in said
     assert said.splitlines()[-1] == "held up by: analysis"
