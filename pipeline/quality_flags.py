@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from pipeline.classifier.input import NetworkInput
+from pipeline.classifier.neighbours import neighbour_correlation
 from pipeline.classifier.score import Scored, lung_features
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag
@@ -13,6 +14,11 @@ from pipeline.scan_quality.gates import acquisition_doubts
 from pipeline.scan_quality.measure import air_hu, facts_of
 from pipeline.types import CtVolume, Doubt, LungMask, ScanFigures
 from pipeline.wording import figure
+
+MIN_NEIGHBOUR_CORRELATION = 0.5
+"""Correlation of neighbouring pixels within the lungs, at least. Measured: 0.70 to 0.82 in six real
+series (0.68 and more with noise of 100 HU added), 0.68 or more in 80 validation cases, and 0.20 to
+0.33 in the real ones with the voxels of their lungs shuffled."""
 
 
 def judged_scan(
@@ -35,6 +41,7 @@ def judged_scan(
     doubts = (
         *acquisition_doubts(facts, models.manifest.acquisition),
         *_of_features(distance, models),
+        *_of_picture(crop),
     )
     return doubts, ScanFigures(
         noise_hu=_measured(facts.noise_hu),
@@ -44,6 +51,18 @@ def judged_scan(
         air_hu=_measured(air_hu(volume.hu, lungs.labels)),
         distance=None if distance is None else _measured(distance),
     )
+
+
+def _of_picture(crop: NetworkInput) -> Iterator[Doubt]:
+    grey, lungs = crop.tensor[0]
+    alike = neighbour_correlation(grey, lungs > 0)
+    if alike < MIN_NEIGHBOUR_CORRELATION:
+        shown = figure(alike, MIN_NEIGHBOUR_CORRELATION, digits=2)
+        text = (
+            f"neighbouring pixels of the lungs correlate by {shown},"
+            f" {MIN_NEIGHBOUR_CORRELATION:.2f} or more expected"
+        )
+        yield Doubt(code=QualityFlag.UNLIKE_TRAINING_DATA, text=text)
 
 
 def _measured(value: float) -> float | None:

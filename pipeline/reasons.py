@@ -287,7 +287,8 @@ class QualityFlag(_Code):
     # the score
     UNLIKE_TRAINING_DATA = (
         "unlike-training-data",
-        "The classifier's features lie far from those of its training's kind of cases.",
+        "The classifier's features lie far from those of its training's kind of cases, or what it"
+        " sees of the lungs has no order, as noise.",
     )
     SCORE_UNCERTAIN = (
         "score-uncertain",
