@@ -171,8 +171,11 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
     """
     if not running:
         return "the node is not running"
-    if condition is None or condition.is_stale(now):
-        return "the node has not told its condition for a minute"
+    if condition is None:
+        return "the node starts: it has not told its condition yet"
+    if condition.is_stale(now):
+        since = f"{condition.written_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"the node has not told its condition since {since}: it starts, or hangs"
     return "; ".join(
         f"{fault.part}: {fault.reason}" for fault in condition.faults if not fault.is_ready
     )

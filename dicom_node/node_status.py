@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.settings import Settings
-from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.folder_lock import is_running
 from dicom_node.health import Condition, read_condition
 from storage.database.lease import read_lease
 from storage.database.receivers import receivers
 from storage.database.sessions import Session, Sessions
 from storage.delivery.pauses import pauses
-from storage.files.disk import disk_free
+from storage.files.disk import GIGABYTE, disk_free
 from storage.overview import Overview, QuarantineLine, RefusalLine, SeriesLine, overview
 from storage.results.answers import AnswerCounts, answer_counts
 from storage.states import DeliveryState, SeriesState

@@ -28,9 +28,17 @@ from dicom_node.network.pynetdicom_internals import version
 from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
-from storage.database.engine import examine, is_absent, is_migrated, open_database
+from storage.database.engine import (
+    examine,
+    is_absent,
+    is_migrated,
+    open_database,
+    require_migrated,
+    revision_of,
+)
 from storage.database.sessions import Sessions
 from storage.errors import ObjectsAway, StorageError, StorageUnwritable
+from storage.files.disk import GIGABYTE, disk_free, no_room
 from storage.files.folder import TEMPORARY, StorageFolder
 from storage.files.installation import installation_of
 from storage.files.objects_address import object_store_at
@@ -95,8 +103,22 @@ def doubts(
         *doubtful,
         *certificate_doubts_of(settings, now),
         *_destinations(settings),
+        *_room(settings),
         *_second_model(settings),
     ]
+
+
+def _room(settings: Settings) -> Iterator[str]:
+    """Compare the free space with the reserve: what is here is still analysed and delivered."""
+    free = disk_free(_nearest(settings.storage.folder))
+    reserve = int(settings.storage.reserve_gb * GIGABYTE)
+    if free <= reserve:
+        yield f"[storage] reserve_gb: {no_room(free, reserve)}"
+
+
+def _nearest(folder: Path) -> Path:
+    """Give a folder, or the nearest above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _destinations(settings: Settings) -> Iterator[str]:
@@ -202,9 +224,8 @@ def _reports(settings: Settings) -> Iterator[str]:
 def _folder(settings: Settings) -> Iterator[str]:
     """Write a file in the storage folder, or in the nearest folder above that exists."""
     folder = settings.storage.folder
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        tempfile.TemporaryFile(dir=nearest).close()
+        tempfile.TemporaryFile(dir=_nearest(folder)).close()
     except OSError as fault:
         yield (
             f"[storage] folder: expected a folder we may write to, got {folder} ({fault.strerror})"
@@ -259,6 +280,8 @@ def _database(settings: Settings) -> Iterator[str]:
                 check_installation(settings.storage.folder, sessions, "dicom-node run --new-folder")
                 if fault := identity_key_fault(sessions, settings.storage.folder):
                     yield f"[storage] folder: {fault}"
+            elif not settings.storage.migrate_at_start and revision_of(database) is not None:
+                require_migrated(database)  # the start does the same
     except StorageError as fault:
         yield f"[storage] database_url: {fault}"
     except NodeError as fault:

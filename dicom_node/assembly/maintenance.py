@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from config.destinations import DicomDestination
 from config.settings import Settings
-from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.maintenance.confirmed_clock import ConfirmedClock
 from dicom_node.maintenance.retention import RetentionJob, RowRetention
 from dicom_node.resources import Resources
+from storage.files.disk import GIGABYTE
 from storage.maintenance.retention import RetentionRules
 
 

@@ -22,7 +22,6 @@ from prometheus_client import (
 from config.settings import Settings
 from dicom_node import logs
 from dicom_node.analysis.configuration import model_of
-from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.assembly.security import certificate_ends_of
 from dicom_node.errors import NodeError
 from dicom_node.health import read_condition
@@ -32,7 +31,7 @@ from dicom_node.monitoring.state_collector import Sources, StateCollector
 from dicom_node.reception.stow.connections import BoundedListener
 from dicom_node.reception.stow.server import HEAD_SECONDS, BoundedProtocol
 from dicom_node.resources import Resources
-from storage.files.disk import disk_free
+from storage.files.disk import GIGABYTE, disk_free
 from storage.files.self_test_mark import is_of_self_test
 from storage.standing import Standing, standing
 

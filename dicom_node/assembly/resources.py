@@ -27,13 +27,12 @@ from storage.database.engine import (
 from storage.database.lease import read_lease
 from storage.database.sessions import Sessions
 from storage.errors import DatabaseUnusable
+from storage.files.disk import GIGABYTE
 from storage.files.folder import StorageFolder
 from storage.files.installation import draw_installation, installation_of
 from storage.files.object_folder import ObjectFolder
 from storage.files.objects_address import ObjectsAddress, object_store_at
 from storage.series.instances import has_kept_instances
-
-GIGABYTE = 10**9  #: bytes
 
 
 def open_resources(

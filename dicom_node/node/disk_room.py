@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dicom_node.assembly.resources import GIGABYTE
 from dicom_node.resources import Resources
+from storage.files.disk import no_room
 
 PART = "disk"  #: in the condition of the node
 
@@ -19,8 +19,4 @@ def watch_room(resources: Resources) -> None:
         resources.health.well(PART)
         return
     reserve = folder.reserve_bytes
-    reason = (
-        "instances are refused (A700): expected more free space than the reserve of"
-        f" {reserve / GIGABYTE:g} GB, got {(above + reserve) / GIGABYTE:.1f} GB"
-    )
-    resources.health.fault(PART, reason, receiving=False)
+    resources.health.fault(PART, no_room(above + reserve, reserve), receiving=False)

@@ -6,6 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+GIGABYTE = 10**9  #: bytes
+
+
+def no_room(free: int, reserve: int) -> str:
+    """Say that the reserve is in use; both are bytes."""
+    return (
+        "instances are refused (A700): expected more free space than the reserve of"
+        f" {reserve / GIGABYTE:g} GB, got {free / GIGABYTE:.1f} GB"
+    )
+
 
 def disk_free(folder: Path) -> int:
     """Measure the free space of a folder's disk, bytes."""

@@ -74,8 +74,9 @@ def test_a_node_is_ready_while_it_runs_tells_so_and_takes_instances() -> None:
     well = Condition(written_at=START, faults=health.snapshot())
     assert why_not_ready(well, START, running=True) == ""
     assert "not running" in why_not_ready(well, START, running=False)
-    assert "not told" in why_not_ready(None, START, running=True)
-    assert "not told" in why_not_ready(well, START + timedelta(minutes=2), running=True)
+    assert "told its condition yet" in why_not_ready(None, START, running=True)
+    told = why_not_ready(well, START + timedelta(minutes=2), running=True)
+    assert f"since {START.astimezone():%Y-%m-%d %H:%M:%S}: it starts, or hangs" in told
     health.fault("index", "rows wait", receiving=False)
     refusing = Condition(written_at=START, faults=health.snapshot())
     assert why_not_ready(refusing, START, running=True) == "index: rows wait"

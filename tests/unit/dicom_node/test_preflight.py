@@ -35,6 +35,14 @@ def settings(tmp_path: Path) -> Settings:
     return load(ini)
 
 
+def test_a_reserve_that_is_in_use_is_doubtful(settings: Settings) -> None:
+    storage = settings.storage.model_copy(update={"reserve_gb": 1e9})
+
+    (doubt,) = doubts(settings.model_copy(update={"storage": storage}))
+
+    assert doubt.startswith("[storage] reserve_gb: instances are refused (A700): expected more")
+
+
 @pytest.mark.parametrize("version", TESTED)
 def test_a_tested_pynetdicom_is_no_doubt(settings: Settings, version: str) -> None:
     assert doubts(settings, pynetdicom=version) == []
