@@ -264,7 +264,9 @@ def test_the_database_url_may_be_in_a_file_of_its_own(ini: Path) -> None:
     assert "secret" not in repr(settings)
 
 
-@pytest.mark.parametrize("content", ["mysql://node:secret@db/x", "a\nsecret", ""])
+@pytest.mark.parametrize(
+    "content", ["mysql://node:secret@db/x", "a\nsecret", "postgresql://db/x\nsecret", ""]
+)
 def test_a_file_without_a_database_url_is_named_and_not_quoted(ini: Path, content: str) -> None:
     ini.with_name("url").write_text(content)
     settings = read(ini, "[storage]\ndatabase_url_file = url\n")
