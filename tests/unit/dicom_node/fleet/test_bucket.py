@@ -28,7 +28,8 @@ from dicom_node.errors import NodeError
 from dicom_node.identity_key import keyed
 from dicom_node.maintenance.backup import COPIES, files_of
 from dicom_node.maintenance.comparison import ComparisonProcess, Request
-from dicom_node.maintenance.consistency import DAMAGED, folder_is_away, tell_damaged
+from dicom_node.maintenance.consistency import DAMAGED, folder_is_away, repair, tell_damaged
+from dicom_node.maintenance.stored_data import reinject
 from dicom_node.network.received_instance import ReceivedInstance
 from dicom_node.network.status_codes import OUT_OF_RESOURCES, SUCCESS
 from dicom_node.node.lifecycle import held_folder, start_node
@@ -38,6 +39,7 @@ from dicom_node.resources import Resources
 from pipeline.synthetic.phantom.dicom import phantom_datasets
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Instance
+from storage.files.folder import INSTANCE_FOLDERS
 from storage.files.object_folder import ObjectFolder
 from storage.files.objects_address import ObjectsAddress, object_store_at
 from storage.maintenance.consistency import Kind
@@ -277,6 +279,28 @@ def test_older_tables_are_left_to_an_operator(
     resources.close()
     with pytest.raises(NodeError, match="change no tables when they start"):
         open_node(settings)
+
+
+def test_a_repair_takes_up_what_the_bucket_has_without_a_row(
+    resources: Resources, slices: list[Dataset]
+) -> None:
+    assert keep(slices[0], resources) == SUCCESS
+    assert keep(slices[1], resources, seconds=0) == OUT_OF_RESOURCES  # killed before its row
+    for copy in (resources.folder.root / "incoming").glob("*/*"):
+        copy.unlink()
+    repair(resources)
+    assert len(rows(resources)) == 2
+    assert resources.folder.absent(rows(resources)) == set()
+
+
+def test_quarantine_comes_back_from_the_bucket(resources: Resources, slices: list[Dataset]) -> None:
+    assert keep(slices[0], resources, seconds=0) == OUT_OF_RESOURCES
+    (path,) = (path for place in INSTANCE_FOLDERS for path in resources.folder.paths_in(place))
+    moved = resources.folder.quarantine(path)
+    (resources.folder.root / moved).unlink()
+    assert reinject(resources, None) == 1
+    assert rows(resources) == [path]
+    assert resources.folder.absent([path]) == set()
 
 
 def test_what_is_not_what_was_put_is_a_fault_of_the_node(resources: Resources) -> None:
