@@ -572,7 +572,8 @@ class AnalysisDispatcher:
             busy.append(WorkerLoad(worker=ahead.task.worker, series_instance_uid=uid, since=since))
         free = self.workers.fit_workers - {load.worker for load in busy}
         loads = [*busy, *(WorkerLoad(worker=name) for name in free)]
-        return tuple(sorted(loads, key=lambda load: (load.worker, load.series_instance_uid)))
+        named = [replace(load, worker=self.workers.name_of(load.worker)) for load in loads]
+        return tuple(sorted(named, key=lambda load: (load.worker, load.series_instance_uid)))
 
     def wait_until_idle(self, *, seconds: float) -> bool:
         """Wait for what runs, at most so long; say whether all of it was settled."""

@@ -45,6 +45,10 @@ class Workers(Protocol):
         """Those that may get a task."""
         ...
 
+    def name_of(self, worker: str, /) -> str:
+        """Name a worker as people do; as it stands if it is not there."""
+        ...
+
     def submit(
         self,
         function: Callable[..., TaskResult],

@@ -119,6 +119,9 @@ class Workers:
         self.faults: list[tuple[str, str]] = []
         self.away_for_notices = False
 
+    def name_of(self, worker: str) -> str:
+        return f"machine {worker}"
+
     def submit(
         self,
         function: Callable[[Any], Any],

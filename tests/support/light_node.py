@@ -90,6 +90,9 @@ class LightEngine:
     def tend(self) -> None:
         pass
 
+    def name_of(self, worker: str) -> str:
+        return worker
+
     def submit(
         self,
         function: Callable[..., Any],

@@ -110,6 +110,10 @@ class ComputeEngine:
         """Those that may get a task, by their identities."""
         return frozenset(worker.identity for worker in self._pool.fit())
 
+    def name_of(self, identity: str) -> str:
+        """Name a worker as people do; by its identity if it is not there."""
+        return self._pool.label_of(identity)
+
     def tend(self) -> None:
         """Do one round: connect if need be, look at the workers, end what nobody will run."""
         try:

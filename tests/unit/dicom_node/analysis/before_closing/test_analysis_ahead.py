@@ -195,7 +195,9 @@ def test_without_a_worker_the_series_waits_for_one(resources: Resources) -> None
 
     node = dispatcher(resources, Away())
     expect(node, arrive(resources, "2.25.11"))
-    assert node.loads()[0].series_instance_uid == ""
+    assert [(load.worker, load.series_instance_uid) for load in node.loads()] == [
+        ("machine one", "")
+    ]
 
 
 def test_what_was_found_is_not_kept_for_long(chest: Path) -> None:

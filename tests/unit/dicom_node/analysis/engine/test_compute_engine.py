@@ -171,6 +171,7 @@ def test_only_the_worker_that_hangs_is_restarted(
     (tmp_path / "go").touch()
     assert good.result(60) > 0
     tend_until(engine, lambda: engine.slots == 2, health)  # its nanny has started it again
+    assert {engine.name_of(worker) for worker in engine.fit_workers} == {"one", "two"}
 
 
 def test_a_killed_worker_is_reported_at_once_and_its_task_not_run_again(
