@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from dicom_node.audit.decisions import Decided
@@ -397,7 +397,8 @@ def settlement_for(
         key=delivery.result_key,
     )
     if next_at is None:
-        reason = f"given up after {delivery.attempts} attempts: {outcome.detail}"
+        hours = backoff.give_up_after / timedelta(hours=1)
+        reason = f"given up after {hours:g} h: {outcome.detail}"  # the same for all of a result
         return Settlement(id=delivery.id, state=DeliveryState.REFUSED, reason=reason)
     return Settlement(
         id=delivery.id,

@@ -8,7 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dicom_node.delivery.backoff import TRIED_SHARE, Backoff
-from dicom_node.delivery.outcome import Verdict, unsendable
+from dicom_node.delivery.outcome import Outcome, Verdict, unsendable
+from dicom_node.delivery.worker import settlement_for
+from storage.delivery.outbox import DueDelivery
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BACKOFF = Backoff(first_seconds=5, factor=2, max_seconds=900, give_up_after=timedelta(hours=72))
@@ -58,12 +60,36 @@ def test_gives_up_after_the_deadline(*, age: float, tries: bool) -> None:
     assert (BACKOFF.next_try(attempts=300, first_at=first_at, now=NOW) is not None) is tries
 
 
+def test_objects_tried_more_and_less_often_are_given_up_for_one_reason() -> None:
+    outcome = Outcome(verdict=Verdict.POSTPONED, detail="nobody answers")
+    reasons = {
+        settlement_for(due(attempts), outcome, BACKOFF, NOW).reason for attempts in (300, 301)
+    }
+
+    assert reasons == {"given up after 72 h: nobody answers"}
+
+
 def test_a_clock_set_forward_gives_nothing_up() -> None:
     passed = NOW - timedelta(days=400)
 
     assert BACKOFF.least_attempts == 150
     assert BACKOFF.next_try(attempts=149, first_at=passed, now=NOW) is not None
     assert BACKOFF.next_try(attempts=150, first_at=passed, now=NOW) is None
+
+
+def due(attempts: int) -> DueDelivery:
+    return DueDelivery(
+        id=attempts,
+        destination="PACS",
+        sop_instance_uid="1.2.3",
+        sop_class_uid="1.2.4",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        path="results/a/1.dcm",
+        kind="report",
+        result_key="a",
+        attempts=attempts,
+        first_at=NOW - timedelta(hours=73),
+    )
 
 
 backoffs = st.builds(
