@@ -12,6 +12,7 @@ from dicom_node.health import WorkerLoad
 from storage.console.node_pages import Backlog, Waiting
 from storage.states import DeliveryState, SeriesState
 
+PAUSED = "paused"  #: note of a destination that somebody has paused
 HELD_UP_SECONDS = 60.0  #: what waits for less is not held up
 RECEPTION, ANALYSIS = "reception", "analysis"
 
@@ -92,7 +93,7 @@ def stages_of(
             waiting=one.states.get(DeliveryState.PENDING, 0)
             + one.states.get(DeliveryState.UNCOMMITTED, 0),
             oldest_seconds=_oldest([one.oldest] if one.oldest else [], now),
-            note="paused" if name in paused else one.fault,
+            note=PAUSED if name in paused else one.fault,
         )
         for name, one in backlogs.items()
     )
@@ -101,8 +102,15 @@ def stages_of(
 
 
 def bottleneck(stages: Sequence[Stage]) -> str:
-    """Name the stage where something has waited longest, and too long; empty if there is none."""
-    held_up = [stage for stage in stages if (stage.oldest_seconds or 0.0) > HELD_UP_SECONDS]
+    """Name the stage where something has waited longest, and too long; empty if there is none.
+
+    What somebody has paused holds nothing up.
+    """
+    held_up = [
+        stage
+        for stage in stages
+        if (stage.oldest_seconds or 0.0) > HELD_UP_SECONDS and stage.note != PAUSED
+    ]
     longest = max(held_up, key=lambda stage: stage.oldest_seconds or 0.0, default=None)
     return longest.name if longest else ""
 

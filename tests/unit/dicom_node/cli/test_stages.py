@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,12 +48,13 @@ def test_what_has_waited_longest_holds_up_the_rest(oldest: list[float | None], n
 def test_a_paused_destination_and_a_fault_say_why_nothing_goes_on() -> None:
     now = datetime.now(UTC)
     waits = Backlog(states={D.PENDING: 3, D.SENDING: 1}, oldest=now - 5 * MINUTE, fault="away")
-    found = stages_of([], {"A": waits, "B": Backlog(states={})}, frozenset({"B"}), (), now)
+    longer = replace(waits, oldest=now - 9 * MINUTE)
+    found = stages_of([], {"A": waits, "B": longer}, frozenset({"B"}), (), now)
 
     (_, analysis, a, b) = found.stages
     assert analysis.note == "no worker is there"
     assert (a.busy, a.waiting, a.note, b.note) == (1, 3, "away", "paused")
-    assert found.bottleneck == "delivery to A"
+    assert found.bottleneck == "delivery to A"  # nobody waits for one that is paused
 
 
 def test_stages_are_told_worker_by_worker(ini: Path, run: Run) -> None:
