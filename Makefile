@@ -15,7 +15,7 @@ setup: $(READY)
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,training,oidc,notify,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,training,oidc,notify,s3,docs]'
 	@touch $(READY)
 
 ## demo        node + stand-in PACS on loopback: send a chest CT, wait, show the results (CT=folder, OUT=folder, KEEP=1)
