@@ -1,7 +1,8 @@
 """Copy a database while it is worked on, and make one of a copy.
 
 SQLite is copied by its online backup (https://sqlite.org/backup.html), PostgreSQL by its own
-pg_dump and pg_restore, which see one moment of it, too.
+pg_dump and pg_restore, which see one moment of it, too. Of a copy of SQLite
+either can be made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, update
 from sqlalchemy.engine import URL, make_url
 
+from storage.backup.from_sqlite import fill_from_sqlite
 from storage.backup.manifest import copy_file, for_us
 from storage.database.engine import open_database, reading, revision_of
 from storage.database.faults import own_errors
@@ -103,17 +105,19 @@ def load_database(copy: Path, url: str, found: str) -> None:
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If it cannot be written, or the copy is of the other kind of database.
+        If it cannot be written, or the copy is one of PostgreSQL and the database of SQLite.
     """
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
-    if is_sqlite != (copy.name == SQLITE_COPY):
+    if is_sqlite and copy.name != SQLITE_COPY:
         raise DatabaseUnusable(
-            f"the backup holds {copy.name}: expected a database_url of the same kind of database"
+            f"the backup holds {copy.name}: expected a database_url of PostgreSQL, got SQLite"
         )
     engine = open_database(url)
     try:
         if is_sqlite:
             copy_file(copy, Path(str(engine.url.database)))
+        elif copy.name == SQLITE_COPY:
+            fill_from_sqlite(copy, engine)
         else:
             options = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction")
             _run("pg_restore", engine.url, *options, str(copy))
