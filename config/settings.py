@@ -239,7 +239,10 @@ class AnalysisSettings(Section):
         " wait half an hour longer for them at most.",
     )
     threads: int = Field(
-        default=0, ge=0, description="CPU threads for an analysis; 0 takes all cores."
+        default=0,
+        ge=0,
+        description="CPU threads for the networks of an analysis; 0 takes all cores. Its other"
+        " steps use two at most.",
     )
     lesions_when_negative: bool = Field(
         default=False, description="Localise lesions also when the answer is not above."
