@@ -1,7 +1,6 @@
 """Do two things at a time: numpy, SciPy and SimpleITK leave the interpreter free while they work.
 
-More than two are not worth it: a worker has two threads for its networks, and what is left to one
-interpreter takes turns.
+More than two are not worth it: what the interpreter itself does takes turns.
 """
 
 from __future__ import annotations
