@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-from storage.database.engine import migrate, open_database
+from storage.database.engine import migrate, open_database, scripts
 from storage.database.schema import Base
 
 #: Environment variable with the URL of the server, for the processes that a test starts as well
@@ -134,17 +134,27 @@ def release_databases(server: str) -> None:
 
 
 def _empty(address: str) -> bool:
-    """Delete all rows; False if there are not the tables there should be."""
+    """Delete all rows; False if there are not the tables there should be, of today's version."""
     ours = sorted(Base.metadata.tables)
     with psycopg.connect(address) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         if {name for (name,) in tables.fetchall()} != {*ours, "alembic_version"}:
             return False
+        if connection.execute("SELECT version_num FROM alembic_version").fetchall() != [(head(),)]:
+            return False  # a test said that they were those of another version
         names = [sql.Identifier(table.name) for table in reversed(Base.metadata.sorted_tables)]
         deletions = [sql.SQL("DELETE FROM {}").format(name) for name in names]  # few rows each
         restart = sql.SQL("ALTER SEQUENCE delivery_id_seq RESTART")
         connection.execute(sql.SQL("; ").join([*deletions, restart]))
     return True
+
+
+@cache
+def head() -> str:
+    """Name the version of the tables of today."""
+    found = scripts().get_current_head()
+    assert found is not None
+    return found
 
 
 def _databases(connection: psycopg.Connection) -> list[str]:
