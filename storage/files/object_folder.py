@@ -123,11 +123,7 @@ class ObjectFolder(StorageFolder):
 
     def quarantine(self, path: str) -> str:
         """Move a kept file to quarantine, here and in the bucket; return its new path."""
-        self.locate(path)
-        moved = super().quarantine(path)
-        self.publish(moved)
-        self._take_out(path)
-        return moved
+        return self._moved(path, super().quarantine)
 
     def quarantined(self) -> int:
         """Count the files in quarantine."""
@@ -135,14 +131,15 @@ class ObjectFolder(StorageFolder):
 
     def release(self, path: str) -> str:
         """Move a file from quarantine back to the incoming instances; return its new path."""
-        self.locate(path)
-        moved = super().release(path)
-        self.publish(moved)
-        self._take_out(path)
-        return moved
+        return self._moved(path, super().release)
 
-    def _take_out(self, path: str) -> None:
+    def _moved(self, path: str, move: Callable[[str], str]) -> str:
+        """Move a kept file, here and in the bucket, where the new one comes before the old goes."""
+        self.locate(path)
+        moved = move(path)
+        self.publish(moved)
         self.store.remove([version.key for version in self.store.versions(path)])
+        return moved
 
     def written_at(self, path: str) -> datetime | None:
         """Give the time a kept file was last put; None if it is not there."""

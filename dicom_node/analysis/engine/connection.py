@@ -35,7 +35,7 @@ logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # we say wha
 # glibc gives every large activation back to the kernel and faults it in again: up to twice the
 # time of a network on a CPU (mallopt(3)). Threads that spin while they wait for each other, the
 # default of OpenMP, more than double it as soon as anything else wants the processor. An arena for
-# each thread keeps what that thread gave back: a tenth more memory, and more page faults.
+# each thread keeps what that thread gave back: a tenth more memory.
 SURROUNDINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_ARENA_MAX": "1",
