@@ -59,13 +59,15 @@ COMORBIDITIES: Mapping[str, float] = {
 }
 #: Diseases of twins: most often those that were mistaken for COVID-19.
 TWINS: Mapping[str, float] = {
-    "dependent-atelectasis": 0.3,
-    "fibrosis": 0.28,
-    "effusion": 0.12,
-    "emphysema": 0.1,
-    "prominent-vessels": 0.1,
-    "nodules": 0.05,
-    "motion": 0.05,
+    "dependent-atelectasis": 0.2,
+    "fibrosis": 0.2,
+    "lobar-consolidation": 0.22,
+    "mass": 0.16,
+    "effusion": 0.08,
+    "emphysema": 0.05,
+    "prominent-vessels": 0.05,
+    "nodules": 0.02,
+    "motion": 0.02,
 }
 
 

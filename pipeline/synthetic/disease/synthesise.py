@@ -29,7 +29,7 @@ from pipeline.synthetic.disease.scanner import acquire
 
 CASES = "cases.csv"
 COLUMNS = ("path", "patient", "label", "split")
-TWIN_SHARE = 0.35  #: of the pairs, that are twins: the same disease with and without opacities
+TWIN_SHARE = 0.5  #: of the pairs, that are twins: the same disease with and without opacities
 TWIN_CHANCE = 2  #: last part of the seed of what twins share; 0 and 1 are a pair's own
 
 Report = Callable[[int, int], None]  #: lungs done, of how many
