@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "safetensors",
         "scipy",
         "sklearn",  # where EXTRA says
+        "threadpoolctl",
         "torch",  # where TORCH says
     },
 }
