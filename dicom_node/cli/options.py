@@ -61,7 +61,7 @@ CaseList = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split];"
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split, scanner];"
         " several lists are joined.",
     ),
 ]

@@ -4,8 +4,9 @@ The cases of a list are what a network is trained, validated and tested on.
 
 Columns: ``path`` (a folder of DICOM files, a NIfTI file, or a case prepared before; relative to
 the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any ``lungs`` and
-``lesions`` (NIfTI masks on the same grid) and ``split`` (train, validation or test). What the node
-exports of readers' answers has more columns, for people; its rows about a finding are no cases.
+``lesions`` (NIfTI masks on the same grid), ``split`` (train, validation or test) and ``scanner`` (a
+word for the group of scanners; `pipeline.cases.scanners`). What the node exports of readers'
+answers has more columns, for people; its rows about a finding are no cases.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pipeline.atomic_write import write_whole
 from pipeline.errors import PipelineError
 
 NEEDED = ("path", "patient")
-OPTIONAL = ("label", "lungs", "lesions", "split")
+OPTIONAL = ("label", "lungs", "lesions", "split", "scanner")
 FINDING = "finding"
 REMARKS = (
     *("series", "revision", "model", "score", "positive", FINDING, "side", "volume_ml"),
@@ -57,6 +58,8 @@ class Case:
         Masks drawn by people, if there are any.
     split
         Given in the file; None lets `split_of` choose.
+    scanner
+        Group of scanners, as the file says it; may be empty.
     place
         List and line, for messages: a path or a patient's name must not be in them.
     """
@@ -67,6 +70,7 @@ class Case:
     lungs: Path | None = None
     lesions: Path | None = None
     split: Split | None = None
+    scanner: str = ""
     place: str = field(default="", compare=False)
 
 
@@ -98,7 +102,8 @@ def write_cases(file: Path, cases: Sequence[Case], splits: Mapping[str, Split]) 
     for case in cases:
         paths = (mask and mask.resolve() for mask in (case.lungs, case.lesions))
         label = "" if case.label is None else case.label
-        writer.writerow((case.path.resolve(), case.patient, label, *paths, splits[case.patient]))
+        use = (splits[case.patient], case.scanner)
+        writer.writerow((case.path.resolve(), case.patient, label, *paths, *use))
     write_whole(file, stream.getvalue().encode())
 
 
@@ -220,5 +225,6 @@ def _case(row: Mapping[str, str], file: Path, line: int) -> Case:
         lungs=path("lungs"),
         lesions=path("lesions"),
         split=Split(split) if split else None,
+        scanner=row.get("scanner", "").strip(),
         place=f"{file.name} line {line}",
     )

@@ -15,7 +15,7 @@ from pipeline.encode.source.source_slices import SourceSlice, real_slices
 from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
-from pipeline.series.attributes import calendar_date, code, optional_number, text
+from pipeline.series.attributes import calendar_date, code, optional_number, scanner_of, text
 from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance, Unreported
 
 SEXES = frozenset({"F", "M", "O"})  #: defined terms of Patient's Sex, PS3.3 C.7.1.1
@@ -186,8 +186,7 @@ def _priors(analysis: Analysis, priors: tuple[Prior, ...]) -> list[dict[str, Any
 
 def _acquisition(series: CtSeries) -> dict[str, str]:
     header = series.common.header
-    maker, model = text(header, "Manufacturer"), text(header, "ManufacturerModelName")
-    return {"scanner": f"{maker} {model}".strip(), "kernel": text(header, "ConvolutionKernel")}
+    return {"scanner": scanner_of(header), "kernel": text(header, "ConvolutionKernel")}
 
 
 def _person(series: CtSeries) -> dict[str, str]:

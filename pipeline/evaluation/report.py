@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.atomic_write import write_whole
 from pipeline.evaluation.report_plots import PLOTS, as_png
 from pipeline.evaluation.summary import Evaluation
+from pipeline.metrics.groups import GroupFigures, as_csv
 from pipeline.metrics.operating_points import RULES
 from pipeline.metrics.reliability import BINS
 from pipeline.metrics.scores import ScoredCases
@@ -22,6 +23,7 @@ from pipeline.metrics.statistics import RESAMPLES, bounds, with_interval
 
 DISTRIBUTION = "dicom-node"
 TEMPLATE = "report.html.jinja"
+BY_SCANNER = "by-scanner.csv"  #: in the folder of the report
 DEFINITIONS: Mapping[str, str] = {
     "positive": "the score lies strictly above the threshold",
     "sensitivity": "TP / (TP + FN): share of the positive cases that are called positive",
@@ -54,11 +56,14 @@ class Occasion:
         Of the evaluation.
     unscored
         Cases without a score, each as its name and the reason.
+    by_scanner
+        Figures of each group of scanners; empty where nobody says the scanner of any case.
     """
 
     source: str
     day: date
     unscored: tuple[tuple[str, str], ...] = ()
+    by_scanner: tuple[GroupFigures, ...] = ()
 
 
 def write_report(cases: ScoredCases, evaluation: Evaluation, occasion: Occasion, out: Path) -> Path:
@@ -67,6 +72,8 @@ def write_report(cases: ScoredCases, evaluation: Evaluation, occasion: Occasion,
     plots = {name: as_png(plot(cases, evaluation)) for name, plot in PLOTS.items()}
     for name, png in plots.items():
         write_whole(out / f"{name}.png", png)
+    if occasion.by_scanner:
+        write_whole(out / BY_SCANNER, as_csv(occasion.by_scanner).encode())
     write_whole(out / "metrics.json", metrics(evaluation, occasion).encode())
     write_whole(out / "report.html", page(evaluation, occasion, plots).encode())
     return out / "report.html"
@@ -79,6 +86,7 @@ def metrics(evaluation: Evaluation, occasion: Occasion) -> str:
         "source": occasion.source,
         "day": occasion.day.isoformat(),
         "unscored": [{"case": case, "reason": reason} for case, reason in occasion.unscored],
+        "by_scanner": [asdict(group) for group in occasion.by_scanner],
         **asdict(evaluation),
         "definitions": DEFINITIONS,
     }

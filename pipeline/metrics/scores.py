@@ -20,7 +20,9 @@ from pipeline.errors import PipelineError
 
 COLUMNS = ("patient", "label", "score")
 #: Which case, by which weights (`pipeline.model.manifest.Networks.digest`), at which temperature.
-OPTIONAL = ("path", "weights", "temperature")
+ORIGIN = ("path", "weights", "temperature")
+SCANNER = "scanner"  #: column of the group of scanners
+OPTIONAL = (*ORIGIN, SCANNER)
 LABELS = {"0": False, "1": True}
 
 
@@ -58,6 +60,14 @@ class ScoredCases:
     def negatives(self) -> int:
         """How many cases are negative."""
         return len(self.labels) - self.positives
+
+    def of(self, indices: NDArray[np.intp]) -> ScoredCases:
+        """Give some of the cases, by their place."""
+        return ScoredCases(
+            patients=tuple(self.patients[index] for index in indices),
+            labels=self.labels[indices],
+            scores=self.scores[indices],
+        )
 
     @property
     def patient_count(self) -> int:
@@ -157,7 +167,7 @@ def table(rows: Iterable[Row], origin: Origin) -> str:
     """CSV text of scores of one origin."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow((*COLUMNS, *OPTIONAL))
+    writer.writerow((*COLUMNS, *ORIGIN))
     for patient, label, score, path in rows:
         shown = (repr(score), path.resolve(), origin.weights, repr(origin.temperature))
         writer.writerow((patient, label, *shown))

@@ -40,6 +40,7 @@ UNREADABLE = (
 ESCAPE = b"\x1b"  #: begins what switches the character set, PS3.5 6.1.2.5
 PADDING = " \0\t\r\n"
 """NUL pads UI (PS3.5 6.2); some writers pad all text with it, or with the end of a line."""
+MAX_SCANNER = 64  #: characters of the name of a scanner, as the node stores it with a result
 LARGEST_IS = 2**31 - 1  #: of an Integer String, PS3.5 6.2
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 """Decimal or Integer String (PS3.5 6.2), of any length."""
@@ -129,6 +130,15 @@ def codes(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 def code(dataset: Dataset, keyword: str) -> str:
     """Value of a Code String, upper case, empty if absent; several are joined by a backslash."""
     return text(dataset, keyword).upper()
+
+
+def scanner_of(dataset: Dataset) -> str:
+    """Name the scanner: its maker and model, printable and cut to `MAX_SCANNER`; empty if absent.
+
+    Results are stored with this name.
+    """
+    words = f"{text(dataset, 'Manufacturer')} {text(dataset, 'ManufacturerModelName')}".strip()
+    return "".join(char if char.isprintable() else " " for char in words)[:MAX_SCANNER].strip()
 
 
 def peek_text(dataset: Dataset, keyword: str) -> str:

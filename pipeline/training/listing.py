@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,23 @@ def list_prepared(
     rows = read_cases(*cases)
     splits = split_of(rows, seed)
     require_labels({(splits[row.patient], int(row.label or 0)) for row in rows})
+    return prepare_rows(rows, splits, folder, wanted, models)
+
+
+def prepare_rows(
+    rows: Sequence[Case],
+    splits: Mapping[str, Split],
+    folder: Path,
+    wanted: ClassifierInput,
+    models: Models,
+) -> list[Listed]:
+    """Prepare every case, each with the split of its patient.
+
+    Raises
+    ------
+    PipelineError
+        If a case cannot be prepared; its row is named.
+    """
 
     def listed(row: Case) -> Listed:
         try:

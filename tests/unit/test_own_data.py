@@ -30,7 +30,7 @@ def commands() -> list[list[str]]:
 
 def make_cases(folder: Path) -> None:
     """Write twelve small chests, those with opacities as the positive ones, and their list."""
-    rows = ["path,patient,label,split"]
+    rows = ["path,patient,label,split,scanner"]
     for number, split in enumerate(SPLITS):
         label = number % 2
         spec = PhantomSpec(seed=number + 1, slices=30, size=64, spacing_mm=10.0, lesions=4 * label)
@@ -38,7 +38,8 @@ def make_cases(folder: Path) -> None:
             phantom_datasets(make_phantom(spec), seed=number + 1),
             folder / "series" / f"{number:04d}",
         )
-        rows.append(f"series/{number:04d},patient-{number},{label},{split}")
+        scanner = "north" if number // 2 % 2 else "south"
+        rows.append(f"series/{number:04d},patient-{number},{label},{split},{scanner}")
     (folder / "cases.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -52,11 +53,12 @@ def test_the_page_has_the_whole_way() -> None:
         "evaluate",
         "stability",
         "compare",
+        "train classifier",
         "model show",
         "model verify",
     ]
-    assert len(names) == 7
-    assert "in seven commands" in PAGE.read_text(encoding="utf-8")
+    assert len(names) == 8
+    assert "in eight commands" in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.long
@@ -75,5 +77,11 @@ def test_following_the_page_ends_with_a_model_that_can_be_used(
     manifest, _ = read_manifest(tmp_path / "runs" / "own" / "model")
     assert manifest.conformal is not None
     assert manifest.card.trained_on[-1].endswith("CT of our hospital, 2024 to 2026")
-    for written in ("report/report.html", "stability/stability.md", "comparison/comparison.md"):
+    for written in (
+        "report/report.html",
+        "report/by-scanner.csv",
+        "stability/stability.md",
+        "comparison/comparison.md",
+        "runs/left-out/left-out.md",
+    ):
         assert (tmp_path / written).stat().st_size

@@ -17,13 +17,15 @@ from dicom_node.cli.research.selection import Selection, select
 from dicom_node.errors import NodeError
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
+from pipeline.cases.scanners import group_of
 from pipeline.decision import SITE_POINT, Bounds, bounds
 from pipeline.evaluation.calibration.temperature import rescaled
 from pipeline.evaluation.report import Occasion, write_report
 from pipeline.evaluation.score_cases import CaseScores, score_cases
 from pipeline.evaluation.strata import painted_cases, tables, write_painted
 from pipeline.evaluation.summary import PREVALENCES, THRESHOLD, Evaluation, evaluate
-from pipeline.metrics.scores import ScoredCases, read_origin, read_scores
+from pipeline.metrics.groups import GroupFigures, by_group, in_words
+from pipeline.metrics.scores import SCANNER, ScoredCases, read_column, read_origin, read_scores
 from pipeline.metrics.statistics import proportion, with_interval
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import Manifest, read_manifest
@@ -69,6 +71,7 @@ def evaluate_scores(
             options.bounds(None),
             console,
             source=source,
+            scanners=_scanners_of(file),
             prevalences=options.prevalences,
         )
         return
@@ -79,6 +82,7 @@ def evaluate_scores(
         options.bounds(manifest),
         console,
         source=f"Scores of {file.name}, calibrated as {manifest.name} {manifest.version}",
+        scanners=_scanners_of(file),
         prevalences=options.prevalences,
     )
 
@@ -101,6 +105,7 @@ def evaluate_cases(
         options.bounds(manifest),
         console,
         source=f"Model {manifest.name} {manifest.version}, {words}",
+        scanners=[group_of(case) for case in cases if case.path.resolve() in done.scores],
         prevalences=options.prevalences,
         unscored=_unscored(cases, done.failures),
     )
@@ -147,15 +152,36 @@ def report_on(
     console: Console,
     *,
     source: str,
+    scanners: Sequence[str],
     prevalences: Sequence[float] | None = None,
     unscored: tuple[tuple[str, str], ...] = (),
 ) -> None:
-    """Evaluate scores; write and show the report."""
+    """Evaluate scores; write and show the report.
+
+    Parameters
+    ----------
+    scanners
+        Group of scanners of each case, empty where nobody says it.
+    """
     cases = with_both_classes(scores)
     evaluation = evaluate(cases, called.threshold, prevalences or PREVALENCES)
-    occasion = Occasion(source=source, day=datetime.now(UTC).date(), unscored=unscored)
+    groups = by_group(cases, scanners, called.threshold) if any(scanners) else ()
+    day = datetime.now(UTC).date()
+    occasion = Occasion(source=source, day=day, unscored=unscored, by_scanner=groups)
     page = write_report(cases, evaluation, occasion, out)
     _print_evaluation(evaluation, tuple(_answers(cases, called)), page, console)
+    print_groups(groups, console)
+
+
+def _scanners_of(file: Path) -> list[str]:
+    """Read the group of scanners of each of a file's cases, where it has that column."""
+    return [name.strip() for name in read_column(file, SCANNER)]
+
+
+def print_groups(groups: Sequence[GroupFigures], console: Console) -> None:
+    """Print the figures of groups of scanners, each on a line."""
+    for group in groups:
+        console.print(f"scanners {in_words(group)}", highlight=False, markup=False)
 
 
 def _answers(cases: ScoredCases, called: Bounds) -> Iterator[tuple[str, str]]:

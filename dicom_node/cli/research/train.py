@@ -50,6 +50,12 @@ Source = Annotated[
 ]
 
 
+class LeftOut(StrEnum):
+    """Groups of cases that are left out of the training in turn."""
+
+    scanner = "scanner"
+
+
 class Precision(StrEnum):
     """Arithmetic of the training; bf16 is automatic mixed precision, auto takes it on a GPU."""
 
@@ -159,6 +165,13 @@ def classifier(
     precision: Precision = Precision.fp32,
     device: Device = Device.auto,
     workers: Annotated[int, typer.Option(min=1, help="Threads that draw cases.")] = 1,
+    leave_out: Annotated[
+        LeftOut | None,
+        typer.Option(
+            help="Train once for each group of scanners on the others and test on that group:"
+            " figures, no model. Rows of split test take no part."
+        ),
+    ] = None,
     model: Base = BUNDLED,
     source: Source = None,
 ) -> None:
@@ -167,6 +180,7 @@ def classifier(
     Of a network that the node can run, a model folder is made as well, for `dicom-node calibrate`.
     """
     needs_extra()
+    from dicom_node.cli.research.leave_out_run import leave_out_scanners
     from pipeline.model.loading import device_for, load
     from pipeline.training.classifiers import CLASSIFIERS, DEPLOYABLE
     from pipeline.training.fit import Schedule
@@ -195,6 +209,10 @@ def classifier(
         start=None if start is None else weights_of(start),
         views=views,
     )
+    if leave_out is not None:
+        for folder in leave_out_scanners(cases, run, training, load(model, where)):
+            _print_unscored(folder)
+        return
     weights = _train(cases, run, training, load(model, where))
     if network in DEPLOYABLE:
         _make_model(run, weights, training, model, source or undescribed(cases))
@@ -214,9 +232,14 @@ def _train(cases: Sequence[Path], run: Path, training: ClassifierTraining, model
             report=lambda done, text: progress.update(task, completed=done, description=text),
         )
     out.print(f"weights: {weights}", markup=False)
+    _print_unscored(run)
+    return weights
+
+
+def _print_unscored(run: Path) -> None:
+    """Say where the cases without a score are named, if there are any."""
     for unscored in sorted(run.glob("*-unscored.txt")):
         out.print(f"[yellow]cases without a score[/], and why: {escape(str(unscored))}")
-    return weights
 
 
 def _make_model(

@@ -286,3 +286,44 @@ def test_without_the_extra_a_sentence_says_how_to_get_it(scores: Path, tmp_path:
     assert answer.returncode == 1
     assert "pip install dicom-node[training]" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_figures_come_by_scanner_where_cases_name_one(scores: Path, tmp_path: Path) -> None:
+    header, *rows = scores.read_text().splitlines()
+    named = [f"{row},{'north' if number < 60 else ''}" for number, row in enumerate(rows)]
+    file = tmp_path / "scores.csv"
+    file.write_text("\n".join([f"{header},scanner", *named]))
+
+    answer = cli.invoke(app, ["evaluate", "--scores", str(file), "--out", str(tmp_path / "out")])
+
+    assert answer.exit_code == 0, answer.output
+    told = json.loads((tmp_path / "out" / "metrics.json").read_text())["by_scanner"]
+    assert [(group["group"], group["cases"]) for group in told] == [
+        ("north", 60),
+        ("not named", 60),
+    ]
+    assert told[0]["sensitivity"]["total"] == 20
+    assert "north" in answer.output
+    assert "<h2>By scanner</h2>" in (tmp_path / "out" / "report.html").read_text()
+    records = (tmp_path / "out" / "by-scanner.csv").read_text().splitlines()
+    assert records[1].startswith("north,60,30,20,40,0.5,")
+
+
+def test_a_list_of_cases_names_scanners_too(tmp_path: Path) -> None:
+    file, out = listed(tmp_path, [""] * 10), tmp_path / "out"
+    header, *rows = file.read_text().splitlines()
+    named = [f"{row},{'north' if number < 4 else 'south'}" for number, row in enumerate(rows)]
+    file.write_text("\n".join([f"{header},scanner", *named]))
+
+    answer = cli.invoke(app, ["evaluate", "--cases", str(file), "--out", str(out)])
+
+    assert answer.exit_code == 0, answer.output
+    told = json.loads((out / "metrics.json").read_text())["by_scanner"]
+    assert [(group["group"], group["positives"]) for group in told] == [("north", 2), ("south", 3)]
+    assert "too few to tell: 2 positive, 2 negative" in answer.output
+
+
+def test_without_scanners_there_is_no_table_of_them(report: Path) -> None:
+    assert json.loads((report / "metrics.json").read_text())["by_scanner"] == []
+    assert not (report / "by-scanner.csv").exists()
+    assert "By scanner" not in (report / "report.html").read_text()

@@ -1,0 +1,1 @@
+"""Trainings that leave one group of cases out, and are tested on it."""
