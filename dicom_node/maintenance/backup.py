@@ -48,7 +48,7 @@ from storage.files.sums import SUMS
 #: Of a running process, or known to the database: not part of a backup.
 LEFT_OUT = frozenset(
     {
-        *(TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE, f".{AGE}"),
+        *(TEMPORARY, LOCK, RUNNING, REMOVAL_LOCK, CONDITION, DRAINING, AGE),
         *(RECEIVERS, STARTING, UNSEEN),
     }
 )
@@ -56,6 +56,7 @@ LEFT_OUT = frozenset(
 LEFT_OUT_OF_RECEIVERS = (f"{LOCK}-", f"{RUNNING}-", f"{DRAINING}-", OF_RECEIVER)
 #: Folders of copies of what is in a bucket, of which a backup has nothing.
 COPIES = frozenset({INCOMING, RESULTS, QUARANTINE})
+PART = ".part"  #: ending of what is being written, see `pipeline.atomic_write`
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
 
 Step = Callable[[], None]
@@ -192,6 +193,7 @@ def _mark_at_rest(settings: Settings) -> str:
 
 def _is_left_out(name: str) -> bool:
     """Say whether a file of the storage folder is of a running process alone."""
+    name = name.removeprefix(".")  # written beside what it will replace in a moment
     return name in LEFT_OUT or name.startswith(LEFT_OUT_OF_RECEIVERS)
 
 
@@ -205,7 +207,7 @@ def files_of(
         if Path(place) == folder:
             folders[:] = set(folders) - LEFT_OUT - leave_out
             names[:] = [name for name in names if not _is_left_out(name)]
-        paths = (Path(place) / name for name in sorted(names))
+        paths = (Path(place) / name for name in sorted(names) if not name.endswith(PART))
         yield from (
             path
             for path in paths

@@ -236,9 +236,18 @@ def reinject(resources: Resources, names: Sequence[str] | None) -> int:
     Raises
     ------
     NodeError
-        If one of the files is not in quarantine, or the identity key is lost.
+        If one of the files is not in quarantine, the identity key is lost, or a backup is being
+        made.
     """
-    resources = keyed(resources)
+    with may_remove(resources.folder.root) as may:
+        if not may:
+            raise NodeError(
+                "a backup is being made: take files out of quarantine when it has ended"
+            )
+        return _reinject(keyed(resources), names)
+
+
+def _reinject(resources: Resources, names: Sequence[str] | None) -> int:
     quarantined = resources.folder.paths_in(QUARANTINE)
     paths = sorted(
         quarantined if names is None else {f"{QUARANTINE}/{Path(name).name}" for name in names}

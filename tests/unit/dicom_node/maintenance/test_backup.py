@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ from sqlalchemy import func, select, text
 from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
-from dicom_node.database_lease import acquire
+from dicom_node.database_lease import AGE, acquire
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import one_of_several
+from dicom_node.health import FILE as CONDITION
 from dicom_node.health import Condition, file_of, write_condition
 from dicom_node.maintenance.backup import files_of, make_backup, verify_backup
 from dicom_node.maintenance.consistency import find
 from dicom_node.maintenance.restore import restore_backup
-from dicom_node.maintenance.stored_data import erase
+from dicom_node.maintenance.stored_data import erase, reinject
 from dicom_node.reception.draining import request_drain
 from dicom_node.resources import Resources
 from storage.backup.manifest import DESCRIPTION
@@ -228,8 +230,9 @@ def test_nothing_is_removed_while_a_backup_is_made(resources: Resources) -> None
 
     with nothing_removed(resources.folder.root):
         job.run_once()
-        with pytest.raises(NodeError, match="a backup is being made"):
-            erase(resources, [SERIES])
+        for takes_away in (partial(erase, resources, [SERIES]), partial(reinject, resources, None)):
+            with pytest.raises(NodeError, match="a backup is being made"):
+                takes_away()
         assert content(resources.folder.root) == before
 
     job.run_once()
@@ -249,6 +252,16 @@ def test_what_is_of_running_receivers_alone_is_left_out(resources: Resources, in
     with one_of_several(root, "a"):
         assert set(files_of(root, url)) == before
     assert root / STATION in before
+
+
+def test_what_is_gone_in_a_moment_is_left_out(resources: Resources, ini: Path) -> None:
+    """A node that runs writes such files beside those that they replace."""
+    root, url = resources.folder.root, load(ini).database_url
+    before = set(files_of(root, url))
+    for name in (f".{CONDITION}", f".{file_of('a')}", f".{AGE}", ".notices.json.17.part"):
+        (root / name).write_text("half")
+
+    assert set(files_of(root, url)) == before
 
 
 def test_a_link_in_the_storage_folder_is_not_followed(
