@@ -19,6 +19,8 @@ RUNNING = "node.running"
 STARTING = "receivers.lock"  #: shared by receivers that run; held by one that starts alone
 #: There from the moment one starts alone until it has looked at all files: it may be killed before
 UNSEEN = "receivers.unseen"
+#: Folder of what a restore has copied, until everything is in its place
+RESTORING = ".restoring"
 LOOK_SECONDS = 0.2  #: between two looks whether one that starts alone is done
 
 
@@ -31,12 +33,17 @@ def only_node(folder: Path) -> Iterator[None]:
     AlreadyRunning
         If another node holds it.
     NodeError
-        If the folder cannot be made.
+        If the folder cannot be made, or was restored in part.
     """
     _make(folder)
     with _opened(folder / LOCK) as lock, _opened(folder / RUNNING) as running:
-        _take(lock, fcntl.LOCK_EX, f"another node uses the storage folder {folder}: stop it first")
+        _take(
+            lock,
+            fcntl.LOCK_EX,
+            f"another node uses the storage folder {folder}, or a restore fills it: stop it first",
+        )
         fcntl.flock(running, fcntl.LOCK_SH)
+        _refuse_restored_in_part(folder)
         yield
 
 
@@ -79,7 +86,7 @@ def one_of_several(
     AlreadyRunning
         If a node that shares it with nobody holds it, or a receiver of that name.
     NodeError
-        If the folder cannot be made, or the wait was ended.
+        If the folder cannot be made, was restored in part, or the wait was ended.
     """
     _make(folder)
     with ExitStack() as opened:
@@ -101,6 +108,7 @@ def one_of_several(
         )
         for descriptor in (running, runs):
             fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _refuse_restored_in_part(folder)
         unseen = folder / UNSEEN
         is_alone = _starts_alone(starting, unseen, ending or threading.Event())
         if is_alone:
@@ -142,6 +150,14 @@ def _make(folder: Path) -> None:
         raise NodeError(
             f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
         ) from fault
+
+
+def _refuse_restored_in_part(folder: Path) -> None:
+    if (folder / RESTORING).exists():
+        raise NodeError(
+            f"{folder}: a restore into it was broken off, so that folder and database hold a part"
+            " of the backup: empty both, and restore again"
+        )
 
 
 def _starts_alone(starting: int, unseen: Path, ending: threading.Event) -> bool:

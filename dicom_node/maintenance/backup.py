@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 from config.settings import Settings
@@ -24,6 +25,7 @@ from dicom_node.health import OF_RECEIVER
 from dicom_node.reception.draining import DRAINING
 from storage.backup.database_copy import check_copy, copy_database
 from storage.backup.manifest import (
+    DESCRIPTION,
     FOLDER,
     FORMAT,
     SETTINGS,
@@ -32,6 +34,7 @@ from storage.backup.manifest import (
     digest_of,
     own_folder,
     read_manifest,
+    size_of,
     write_manifest,
     write_sums,
 )
@@ -54,7 +57,7 @@ LEFT_OUT = frozenset(
 )
 #: The same of receivers that share the storage folder: a name follows.
 LEFT_OUT_OF_RECEIVERS = (f"{LOCK}-", f"{RUNNING}-", f"{DRAINING}-", OF_RECEIVER)
-#: Folders of copies of what is in a bucket, of which a backup has nothing.
+#: The node's own folders; where there is a bucket, of copies of what is in it, which are left out.
 COPIES = frozenset({INCOMING, RESULTS, QUARANTINE})
 PART = ".part"  #: ending of what is being written, see `pipeline.atomic_write`
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
@@ -138,6 +141,8 @@ def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:
             checked.faults.append(f"{path}: cannot be read ({fault.strerror})")
         checked.files += 1
         step()
+    if not checked.faults and manifest.bytes != (found := size_of(backup, digests)):
+        checked.faults.append(f"{DESCRIPTION}: says {manifest.bytes:,} bytes, there are {found:,}")
     if not checked.faults:
         try:
             check_copy(backup / manifest.database)
@@ -173,7 +178,7 @@ def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step
         database=database,
         revision=revision,
         files=len(digests),
-        bytes=sum((backup / name).stat().st_size for name in digests),
+        bytes=size_of(backup, digests),
         sums_sha256=digest_of(backup / SUMS),
         lease=mark if mark == _mark_at_rest(settings) else "",
     )
@@ -200,10 +205,16 @@ def _is_left_out(name: str) -> bool:
 def files_of(
     folder: Path, database_url: str, leave_out: frozenset[str] = frozenset()
 ) -> Iterator[Path]:
-    """List the files of a storage folder that belong into a backup; links are not followed."""
+    """List the files of a storage folder that belong into a backup.
+
+    Links are not followed, but for those in the place of the node's own folders: where somebody
+    has moved one of them, the node follows them, too.
+    """
     file = database_url.removeprefix("sqlite:///")
     own = {Path(f"{file}{end}").absolute() for end in ("", "-wal", "-shm", "-journal")}
-    for place, folders, names in os.walk(folder):
+    moved = [folder / name for name in sorted(COPIES) if (folder / name).is_symlink()]
+    walks = [os.walk(top) for top in (folder, *moved) if top.name not in leave_out]
+    for place, folders, names in chain.from_iterable(walks):
         if Path(place) == folder:
             folders[:] = set(folders) - LEFT_OUT - leave_out
             names[:] = [name for name in names if not _is_left_out(name)]

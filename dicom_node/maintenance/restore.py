@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.errors import NodeError
+from dicom_node.folder_lock import LOCK, RESTORING, RUNNING, only_node
 from storage.backup.database_copy import check_copy, load_database, require_empty
 from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
 from storage.database.engine import refuse_newer
 from storage.errors import StorageError
 from storage.files.disk import disk_free, sync_directory
 
-WORK = ".restoring"  #: folder within the storage folder until everything is there
+NOT_OF_A_NODE = frozenset({"lost+found", LOCK, RUNNING})  #: in a folder that is empty
 
 RESTORED = (
     "restored from the backup of {made_at}: what the folder has and the database does not know is"
@@ -28,15 +29,29 @@ def restore_backup(
 ) -> Manifest:
     """Restore a backup; nothing of it is there until all of it was copied and compared.
 
+    No node starts with the storage folder meanwhile.
+
     Raises
     ------
     NodeError
-        If the storage folder holds something, or has no room.
+        If the storage folder holds something, has no room, or is used by a node.
     StorageError
         If the backup is not whole, is of a newer version, or the database is not empty.
     """
     manifest, digests = read_manifest(backup)
     refuse_newer(manifest.revision)
+    with only_node(settings.storage.folder):
+        _fill(backup, settings, manifest, digests, step)
+    return manifest
+
+
+def _fill(
+    backup: Path,
+    settings: Settings,
+    manifest: Manifest,
+    digests: Mapping[str, str],
+    step: Callable[[], None],
+) -> None:
     folder = settings.storage.folder
     _require_room(folder, manifest)
     require_empty(settings.database_url)
@@ -44,7 +59,7 @@ def restore_backup(
     if not copy.is_file() or digest_of(copy) != digests.get(manifest.database):
         raise StorageError(f"{copy}: its bytes are not those of its digest")
     check_copy(copy)
-    work = folder / WORK
+    work = folder / RESTORING
     try:
         for path, digest in digests.items():
             if path.startswith(f"{FOLDER}/"):
@@ -63,13 +78,12 @@ def restore_backup(
         entry.rename(folder / entry.name)
     shutil.rmtree(work)
     sync_directory(folder)
-    return manifest
 
 
 def _require_room(folder: Path, manifest: Manifest) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = sorted(entry.name for entry in folder.iterdir() if entry.name != "lost+found")
+        found = sorted({entry.name for entry in folder.iterdir()} - NOT_OF_A_NODE)
     except OSError as fault:
         raise NodeError(f"{folder}: expected a folder to restore to: {fault.strerror}") from None
     if found:

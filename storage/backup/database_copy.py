@@ -19,10 +19,11 @@ from sqlalchemy.engine import URL, make_url
 
 from storage.backup.from_sqlite import fill_from_sqlite
 from storage.backup.manifest import copy_file, for_us
-from storage.database.engine import open_database, reading, revision_of
+from storage.database.engine import open_database, opened, reading, revision_of
 from storage.database.faults import own_errors
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
+from storage.files.disk import sync_directory
 
 SQLITE_COPY = "database.sqlite"  #: name in a backup
 POSTGRESQL_COPY = "database.pgdump"  #: name in a backup, pg_dump's custom format
@@ -105,7 +106,8 @@ def load_database(copy: Path, url: str, found: str) -> None:
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If it cannot be written, or the copy is one of PostgreSQL and the database of SQLite.
+        If it cannot be written or holds something by now, which stays as it is; or the copy is one
+        of PostgreSQL and the database of SQLite.
     """
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     if is_sqlite and copy.name != SQLITE_COPY:
@@ -115,20 +117,38 @@ def load_database(copy: Path, url: str, found: str) -> None:
     engine = open_database(url)
     try:
         if is_sqlite:
-            copy_file(copy, Path(str(engine.url.database)))
-        elif copy.name == SQLITE_COPY:
+            _place_sqlite(copy, Path(str(engine.url.database)), found)
+            return
+        if copy.name == SQLITE_COPY:
             fill_from_sqlite(copy, engine)
         else:
             options = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction")
             _run("pg_restore", engine.url, *options, str(copy))
-        with own_errors(), engine.begin() as connection:
-            connection.execute(update(Lease).values(holder="", found=found))
-    except BaseException:
-        if is_sqlite:
-            Path(str(engine.url.database)).unlink(missing_ok=True)
-        raise
+        _say_found(engine, found)
     finally:
         engine.dispose()
+
+
+def _place_sqlite(copy: Path, file: Path, found: str) -> None:
+    """Make a file of SQLite beside its place, and give it its name if nobody has taken that."""
+    beside = file.with_name(f"{file.name}.restoring")
+    beside.unlink(missing_ok=True)  # of a restore that was killed
+    try:
+        copy_file(copy, beside)
+        with opened(f"sqlite:///{beside}") as engine:
+            _say_found(engine, found)
+        os.link(beside, file)
+    except FileExistsError:
+        raise DatabaseUnusable("expected no database at database_url, found one") from None
+    finally:
+        for end in ("", "-wal", "-shm"):
+            beside.with_name(f"{beside.name}{end}").unlink(missing_ok=True)
+    sync_directory(file.parent)
+
+
+def _say_found(engine: Engine, found: str) -> None:
+    with own_errors(), engine.begin() as connection:
+        connection.execute(update(Lease).values(holder="", found=found))
 
 
 def _copy_sqlite(engine: Engine, to: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alembic import command
 from sqlalchemy import (
     Connection,
     Engine,
@@ -15,12 +16,11 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     select,
-    text,
 )
 
-from storage.database.engine import migrate, require_migrated
-from storage.database.faults import own_errors
+from storage.database.engine import changing_tables, require_migrated
 from storage.database.schema import Base
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
@@ -28,7 +28,7 @@ ROWS = 1000  #: that are read and written at once
 
 
 def fill_from_sqlite(copy: Path, engine: Engine) -> None:
-    """Make the tables, and bring all rows into them; on a fault no table is left.
+    """Make the tables, and bring all rows into them, all in one transaction.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def fill_from_sqlite(copy: Path, engine: Engine) -> None:
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If the tables of the copy are of another version, or the database does not take them.
+        If the tables of the copy are of another version, or the database does not take them, or
+        holds some.
     """
     with _opened(copy) as source:
         try:
@@ -50,13 +51,12 @@ def fill_from_sqlite(copy: Path, engine: Engine) -> None:
                 f"the backup is not brought into another kind of database: {fault}; upgrade the"
                 " node first, and make a new backup"
             ) from None
-        migrate(engine)
-        try:
-            with own_errors(), source.connect() as reader, engine.begin() as writer:
-                _copy_all(reader, writer)
-        except BaseException:
-            _empty(engine)
-            raise
+        with changing_tables(engine) as config, source.connect() as reader:
+            writer: Connection = config.attributes["connection"]
+            if inspect(writer).get_table_names():
+                raise DatabaseUnusable("expected an empty database at database_url, got tables")
+            command.upgrade(config, "head")
+            _copy_all(reader, writer)
 
 
 @contextmanager
@@ -93,9 +93,3 @@ def _go_on_counting(writer: Connection, table: Table) -> None:
     if writer.scalar(sequence) is not None:
         following = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()
         writer.execute(select(func.setval(sequence.scalar_subquery(), following, False)))
-
-
-def _empty(engine: Engine) -> None:
-    with own_errors(), engine.begin() as connection:
-        Base.metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))

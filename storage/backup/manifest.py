@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 
 from storage.errors import StorageError
@@ -24,8 +25,10 @@ from storage.files.sums import SUMS
 DESCRIPTION = "backup.json"  #: name of the file; written last, so a folder without it is none
 FOLDER = "folder"  #: in a backup, the storage folder
 SETTINGS = "settings"  #: in a backup, the INI file
-FORMAT = 2  #: of the folder of a backup
-WITHOUT_LEASE = 1  #: the format before: it did not say how far the lease had come
+FORMAT = 3  #: of the folder of a backup
+WITHOUT_DIGEST = 2  #: the format before: the description had no digest of itself
+WITHOUT_LEASE = 1  #: the one before that: it did not say how far the lease had come, either
+DIGEST = "values_sha256"  #: key of the digest of the other values
 BLOCK_BYTES = 1 << 20  #: read at once
 
 
@@ -70,6 +73,11 @@ def digest_of(path: Path) -> str:
     """Read a file and give its SHA-256, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(backup: Path, names: Iterable[str]) -> int:
+    """Give the size of some files of a backup together, bytes."""
+    return sum((backup / name).stat().st_size for name in names)
 
 
 def own_folder(folder: Path) -> None:
@@ -141,8 +149,9 @@ def read_sums_text(text: str) -> dict[str, str]:
 
 def write_manifest(backup: Path, manifest: Manifest) -> None:
     """Write the description; on return it is on the disk."""
+    values = asdict(manifest)
     with open(backup / DESCRIPTION, "x", encoding="utf-8", opener=for_us) as file:
-        json.dump(asdict(manifest), file, indent=2)
+        json.dump({**values, DIGEST: _digest_of_values(values)}, file, indent=2)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
@@ -159,7 +168,8 @@ def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
     Raises
     ------
     StorageError
-        If the folder is no whole backup, or one of a format that this program does not know.
+        If the folder is no whole backup, its description or list was changed, or it is of a format
+        that this program does not know.
     """
     try:
         values = json.loads((backup / DESCRIPTION).read_text(encoding="utf-8"))
@@ -169,15 +179,45 @@ def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
         raise StorageError(f"{backup}: expected a backup, a folder with {name}") from None
     except (OSError, ValueError) as fault:
         raise StorageError(f"{backup}: cannot be read: {type(fault).__name__}") from None
-    if not isinstance(values, dict) or values.get("format") not in (FORMAT, WITHOUT_LEASE):
+    if not isinstance(values, dict) or values.get("format") not in _KEYS:
         raise StorageError(
-            f"{backup}: expected a backup of format {WITHOUT_LEASE} or {FORMAT}: one of another"
+            f"{backup}: expected a backup of format {WITHOUT_LEASE} to {FORMAT}: one of another"
             " version of the program is checked and restored by that version"
         )
-    expected = {field.name for field in fields(Manifest)}
-    if set(values) != (expected if values["format"] == FORMAT else expected - {"lease"}):
+    if set(values) != _KEYS[values["format"]]:
         raise StorageError(f"{backup / DESCRIPTION}: expected the keys of a backup, got others")
-    manifest = Manifest(**values)
-    if hashlib.sha256(text.encode()).hexdigest() != manifest.sums_sha256:
+    digest = values.pop(DIGEST, None)
+    changed = StorageError(f"{backup / DESCRIPTION}: was changed since the backup was made")
+    if digest not in (None, _digest_of_values(values)) or not _is_typed(values):
+        raise changed
+    if hashlib.sha256(text.encode()).hexdigest() != values["sums_sha256"]:
         raise StorageError(f"{backup / SUMS}: was changed since the backup was made")
-    return manifest, read_sums_text(text)
+    digests = read_sums_text(text)
+    if values["database"] not in digests or values["files"] != len(digests):
+        raise changed
+    return Manifest(**values), digests
+
+
+_NAMES = frozenset(field.name for field in fields(Manifest))
+_KEYS = {
+    FORMAT: _NAMES | {DIGEST},
+    WITHOUT_DIGEST: _NAMES,
+    WITHOUT_LEASE: _NAMES - {"lease"},
+}
+"""Keys of the description, by format."""
+
+
+def _digest_of_values(values: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _is_typed(values: Mapping[str, object]) -> bool:
+    """Tell whether values have their types: descriptions had no digest of themselves at first."""
+    numbers = ("format", "files", "bytes")
+    if not all(isinstance(value, int if key in numbers else str) for key, value in values.items()):
+        return False
+    try:
+        datetime.fromisoformat(str(values["made_at"]))
+    except ValueError:
+        return False
+    return True

@@ -1,32 +1,40 @@
 """A backup is made while the node works, is checked, and restores the installation elsewhere."""
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 
 from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
 from dicom_node.database_lease import AGE, acquire
-from dicom_node.errors import NodeError
-from dicom_node.folder_lock import one_of_several
+from dicom_node.errors import AlreadyRunning, NodeError
+from dicom_node.folder_lock import RESTORING, one_of_several, only_node
 from dicom_node.health import FILE as CONDITION
 from dicom_node.health import Condition, file_of, write_condition
 from dicom_node.maintenance.backup import files_of, make_backup, verify_backup
 from dicom_node.maintenance.consistency import find
-from dicom_node.maintenance.restore import restore_backup
+from dicom_node.maintenance.restore import NOT_OF_A_NODE, restore_backup
 from dicom_node.maintenance.stored_data import erase, reinject
 from dicom_node.reception.draining import request_drain
 from dicom_node.resources import Resources
-from storage.backup.manifest import DESCRIPTION
-from storage.database.engine import open_database
+from storage.backup.manifest import (
+    DESCRIPTION,
+    DIGEST,
+    FOLDER,
+    WITHOUT_DIGEST,
+    Manifest,
+    write_manifest,
+)
+from storage.database.engine import open_database, opened
 from storage.database.lease import read_lease
 from storage.database.schema import Base
-from storage.errors import DatabaseUnusable, StorageError
+from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError
 from storage.files.installation import STATION, draw_installation, installation_of
 from storage.files.receiver_folder import ReceiverFolder
 from storage.files.removal_lock import nothing_removed
@@ -151,8 +159,55 @@ def test_a_harmed_backup_is_told_of_and_not_restored(
     assert harmed.relative_to(backup).as_posix() in fault
     with pytest.raises((StorageError, NodeError)):
         restore_backup(backup, settings)
-    assert list(settings.storage.folder.iterdir()) == []
+    assert held(settings.storage.folder) == set()
     harmed.unlink(missing_ok=True)
+
+
+CHANGES: dict[str, object] = {
+    "made_at": "2026-22-01T00:00:00+00:00",
+    "program": 7,
+    "installation": "another",
+    "database": 5,
+    "revision": "0026",
+    "files": 18,
+    "bytes": "x",
+    "sums_sha256": None,
+    "lease": "another",
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_description_that_was_changed_is_not_believed(backup: Path, key: str) -> None:
+    description = backup / DESCRIPTION
+    values = json.loads(description.read_text())
+    assert key in values
+    description.write_text(json.dumps({**values, key: CHANGES[key]}))
+
+    with pytest.raises(StorageError, match="was changed"):
+        verify_backup(backup)
+
+
+@pytest.mark.parametrize("key", ["made_at", "program", "database", "files", "bytes"])
+def test_nor_one_of_a_format_without_a_digest_of_it(backup: Path, key: str) -> None:
+    described_as(backup, format=WITHOUT_DIGEST)
+    assert verify_backup(backup).faults == []
+    described_as(backup, format=WITHOUT_DIGEST, **{key: CHANGES[key]})
+
+    with pytest.raises(StorageError, match="was changed"):
+        verify_backup(backup)
+
+
+def described_as(backup: Path, **values: object) -> None:
+    """Write the description anew, with other values."""
+    description = backup / DESCRIPTION
+    known = json.loads(description.read_text())
+    description.unlink()
+    known.pop(DIGEST, None)
+    write_manifest(backup, Manifest(**{**known, **values}))
+    if values.get("format") == WITHOUT_DIGEST:
+        known = json.loads(description.read_text())
+        del known[DIGEST]
+        description.write_text(json.dumps(known))
 
 
 @pytest.mark.parametrize("name", [SUMS, DESCRIPTION])
@@ -188,12 +243,77 @@ def test_nothing_is_written_over(backup: Path, tmp_path: Path) -> None:
 
 
 def test_a_backup_of_a_newer_version_is_refused(backup: Path, tmp_path: Path) -> None:
-    description = backup / DESCRIPTION
-    revision = verify_backup(backup).manifest.revision
-    description.write_text(description.read_text().replace(f'"{revision}"', '"9999"'))
+    described_as(backup, revision="9999")
 
     with pytest.raises(DatabaseUnusable, match="newer version"):
         restore_backup(backup, elsewhere(tmp_path))
+
+
+def test_no_node_starts_while_a_backup_is_restored(backup: Path, tmp_path: Path) -> None:
+    settings = elsewhere(tmp_path)
+    refused: list[str] = []
+
+    def start() -> None:
+        with (
+            pytest.raises(AlreadyRunning, match="a restore fills it") as raised,
+            only_node(settings.storage.folder),
+        ):
+            raise AssertionError("expected that it does not start")
+        refused.append(str(raised.value))
+
+    restore_backup(backup, settings, step=start)
+
+    assert refused
+    with only_node(settings.storage.folder):
+        assert RESTORING not in held(settings.storage.folder)
+
+
+def test_a_database_that_somebody_made_meanwhile_stays_as_it_is(
+    backup: Path, tmp_path: Path
+) -> None:
+    settings = elsewhere(tmp_path)
+
+    def make() -> None:
+        with opened(settings.database_url) as database, database.begin() as connection:
+            connection.execute(text("CREATE TABLE IF NOT EXISTS series (id INTEGER)"))
+            connection.execute(text("INSERT INTO series VALUES (1)"))
+
+    with pytest.raises((DatabaseUnusable, DatabaseUnavailable)):
+        restore_backup(backup, settings, step=make)
+
+    with opened(settings.database_url) as database, database.connect() as connection:
+        assert inspect(connection).get_table_names() == ["series"]
+        assert connection.execute(text("SELECT count(*) FROM series")).scalar_one() > 0
+    assert RESTORING not in held(settings.storage.folder)
+
+
+def test_a_folder_that_was_restored_in_part_is_not_worked_with(tmp_path: Path) -> None:
+    (tmp_path / RESTORING).mkdir()
+
+    for use in (only_node(tmp_path), one_of_several(tmp_path, "a")):
+        with pytest.raises(NodeError, match="restore into it was broken off"), use:
+            raise AssertionError("expected that it is refused")
+
+
+def held(folder: Path) -> set[str]:
+    """Names in a storage folder, but for locks, which stay."""
+    return {path.name for path in folder.iterdir()} - NOT_OF_A_NODE
+
+
+@pytest.mark.parametrize("name", ["incoming", "results", "quarantine"])
+def test_a_folder_that_was_moved_behind_a_link_is_in_the_backup(
+    ini: Path, resources: Resources, tmp_path: Path, name: str
+) -> None:
+    root = resources.folder.root
+    (root / "quarantine" / "odd.dcm").write_bytes(b"odd")
+    before = content(root)
+    (root / name).rename(tmp_path / "elsewhere")
+    (root / name).symlink_to(tmp_path / "elsewhere")
+
+    backup = make_backup(load(ini), ini, tmp_path / "backups", NOW)
+
+    assert content(backup / FOLDER) == before
+    assert verify_backup(backup).faults == []
 
 
 @pytest.mark.parametrize("inside", [".", "backups", "incoming/backups"])

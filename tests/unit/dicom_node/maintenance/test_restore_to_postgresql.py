@@ -20,7 +20,8 @@ from dicom_node.maintenance.restore import restore_backup
 from dicom_node.resources import Resources
 from storage.backup.database_copy import SQLITE_COPY
 from storage.backup.from_sqlite import fill_from_sqlite
-from storage.database.engine import open_database, opened
+from storage.database.engine import migrate, open_database, opened
+from storage.database.lease import read_lease
 from storage.database.schema import Base, Delivery, Lease
 from storage.errors import DatabaseUnusable, StorageError
 from storage.maintenance.consistency import Kind
@@ -129,4 +130,22 @@ def test_tables_of_another_version_are_not_moved(backup: Path, settings: Setting
     with pytest.raises(DatabaseUnusable, match="upgrade the node first, and make a new backup"):
         fill_from_sqlite(copy, database)
     assert inspect(database).get_table_names() == []
+    database.dispose()
+
+
+def test_rows_that_a_node_has_entered_meanwhile_stay(backup: Path, settings: Settings) -> None:
+    database = open_database(settings.database_url)
+    migrate(database)
+    started = existing_resources(settings)
+    lease = acquire(started)
+
+    with pytest.raises(DatabaseUnusable, match="expected an empty database"):
+        fill_from_sqlite(backup / SQLITE_COPY, database)
+
+    with started.sessions.reading() as session:
+        held = read_lease(session)
+    assert held is not None
+    assert held.is_held
+    lease.stop()
+    started.close()
     database.dispose()

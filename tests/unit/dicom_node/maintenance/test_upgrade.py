@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.folder_lock import only_node
 from dicom_node.maintenance.backup import make_backup
 from dicom_node.resources import Resources
-from storage.backup.manifest import DESCRIPTION
+from storage.backup.manifest import DESCRIPTION, DIGEST, WITHOUT_LEASE
 from storage.database.engine import open_database, revision_of
 from storage.database.revisions import downgrade, newest
 from storage.errors import DatabaseUnusable, StorageError
@@ -173,15 +174,14 @@ def test_a_backup_from_before_the_last_run_will_not_do(ini: Path, run: Run) -> N
 
 def test_a_backup_of_the_first_format_is_read_but_says_too_little(ini: Path, run: Run) -> None:
     backup = backed_up(ini)
-    described = (backup / DESCRIPTION).read_text()
-    lease = described[described.index(',\n  "lease"') : described.index("\n}")]
-    old = described.replace(lease, "").replace('"format": 2', '"format": 1')
-    (backup / DESCRIPTION).write_text(old)
+    described = json.loads((backup / DESCRIPTION).read_text())
+    del described["lease"], described[DIGEST]
+    (backup / DESCRIPTION).write_text(json.dumps({**described, "format": WITHOUT_LEASE}))
 
     assert run("backup", "verify", backup).exit_code == 2  # it takes no --config
     assert CliRunner().invoke(app, ["backup", "verify", str(backup)]).exit_code == 0
     ended = run("downgrade", OLDER, "--yes", "--backup", backup)
-    assert "expected a backup of format 2, got one of format 1" in str(ended.exception)
+    assert "expected a backup of format 3, got one of format 1" in str(ended.exception)
 
 
 def test_a_start_leaves_the_tables_alone_where_the_settings_say_so(ini: Path) -> None:
