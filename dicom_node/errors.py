@@ -1,6 +1,7 @@
 """Errors that the node raises on purpose.
 
 NodeError            a person can do something about it: the command line prints the message
+├── UsageError       the command line cannot be understood, or contradicts itself
 ├── Busy             too many ask for the same at a time: try again
 ├── AlreadyRunning   another node uses the same storage folder
 ├── CannotRepeat     a rerun is not possible: too little is still stored
@@ -22,6 +23,10 @@ A module that raises a narrower kind of one of them defines it itself.
 
 class NodeError(Exception):
     """Base of the errors whose message a person needs."""
+
+
+class UsageError(NodeError):
+    """The words of a command line alone show that it cannot be meant so; nothing was done."""
 
 
 class Busy(NodeError):

@@ -47,7 +47,7 @@ from dicom_node.cli.maintenance import (
 from dicom_node.cli.options import INI, AsJson, DestinationName, Ini, err, out
 from dicom_node.cli.research import agreement, compare, evaluate, localise, model, stability, train
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
 
@@ -226,7 +226,7 @@ def send(
 
     for title in (to, calling):
         if not 1 <= len(title.strip()) <= MAX_AE_TITLE:
-            raise NodeError(
+            raise UsageError(
                 f"expected an AE title of 1 to {MAX_AE_TITLE} characters, got {title!r}"
             )
     peer = Peer(ae_title=to, host=host, port=port)
@@ -301,7 +301,7 @@ def phantom(
     try:
         phantom_ct = make_phantom(spec)
     except ValueError as fault:  # too few slices to hold a lesion
-        raise NodeError(f"{fault} (--lesions 0 needs no lung)") from fault
+        raise UsageError(f"{fault} (--lesions 0 needs no lung)") from fault
     paths = write_series(phantom_datasets(phantom_ct, seed=seed), folder, transfer_syntax)
     out.print(f"{len(paths)} images in {folder}", markup=False)
 

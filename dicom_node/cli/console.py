@@ -17,9 +17,9 @@ from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, err
 from dicom_node.cli.settings import os_user
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.console.access.people import Role
+from dicom_node.console.access.people import Role, user_name
 from dicom_node.console.access.tokens import DEFAULT_DAYS, LONGEST_DAYS
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 
 if TYPE_CHECKING:
     from storage.database.sessions import Session
@@ -62,10 +62,9 @@ def add(
 ) -> None:
     """Add a user; the password is asked for."""
     from dicom_node.console.access.passwords import hashed
-    from dicom_node.console.access.people import user_name
     from storage.console.users import User, add_user
 
-    name = user_name(name)
+    name = _name(name)
     password = hashed(_password(from_input=password_stdin))
     user = User(name=name, role=role, password=password, created_at=datetime.now(UTC))
     with _changing(config) as (session, record):
@@ -128,12 +127,11 @@ def add_token(
     config: Ini = INI,
 ) -> None:
     """Make a token and print it, this once: only its digest is kept."""
-    from dicom_node.console.access.people import user_name
     from dicom_node.console.access.tokens import new_program_token
     from dicom_node.identity_key import existing_key
     from storage.console import tokens as rows
 
-    name, now, text = user_name(name), datetime.now(UTC), new_program_token()
+    name, now, text = _name(name), datetime.now(UTC), new_program_token()
     digest = existing_key(load(config).storage.folder).digest_of_token(text)
     token = rows.Token(
         name=name,
@@ -186,6 +184,14 @@ def revoke(name: Program, config: Ini = INI) -> None:
         token = revoke_token(session, name.strip().lower())
         record("revoke token", token.name, token.role, "")
     err.print(f"{escape(token.name)} may not ask any more.", highlight=False)
+
+
+def _name(text: str) -> str:
+    """Read the name of a user, or of a program."""
+    try:
+        return user_name(text)
+    except NodeError as fault:
+        raise UsageError(str(fault)) from None
 
 
 def _at(moment: datetime) -> str:

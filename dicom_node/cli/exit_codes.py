@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from config.errors import SettingsError
-from dicom_node.errors import Busy, EngineAway, FolderAway
+from dicom_node.errors import Busy, EngineAway, FolderAway, UsageError
 from storage.errors import (
     DatabaseDamaged,
     DatabaseUnavailable,
@@ -55,6 +55,8 @@ def status_of(fault: Exception) -> ExitStatus:
     """Choose the exit status of a command that ended with a fault."""
     if isinstance(fault, SettingsError):
         return ExitStatus.SETTINGS
+    if isinstance(fault, UsageError):
+        return ExitStatus.USAGE
     if isinstance(fault, PASSING) and not isinstance(fault, FOR_GOOD):
         return ExitStatus.LATER
     return ExitStatus.FAULT

@@ -12,7 +12,7 @@ import typer
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 
 if TYPE_CHECKING:
     from dicom_node.resources import Resources
@@ -48,7 +48,7 @@ def feedback(
     if context.invoked_subcommand is not None:
         return
     if (images or labelled) and not csv:
-        raise NodeError("expected --csv FILE with --images FOLDER, and with --labelled")
+        raise UsageError("expected --csv FILE with --images FOLDER, and with --labelled")
     settings = load(config)
     logs.configure(level=settings.log.level, style=settings.log.format)
     with closing(existing_resources(settings)) as resources:

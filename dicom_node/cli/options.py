@@ -22,7 +22,7 @@ from rich.progress import (
 
 from config.errors import SettingsError
 from config.reader import load
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from pipeline.model.manifest import BUNDLED
 
 out = Console(soft_wrap=True)
@@ -127,7 +127,7 @@ def day_of(text: str, now: datetime) -> tuple[datetime, datetime]:
 
     Raises
     ------
-    NodeError
+    UsageError
         If it is none of `DAY`.
     """
     named = {"today": now.date(), "yesterday": now.date() - timedelta(days=1)}
@@ -135,7 +135,7 @@ def day_of(text: str, now: datetime) -> tuple[datetime, datetime]:
         day = named.get(text) or date.fromisoformat(text)
         following = day + timedelta(days=1)
     except (ValueError, OverflowError):
-        raise NodeError(f"expected a day, {DAY}, got {text!r}") from None
+        raise UsageError(f"expected a day, {DAY}, got {text!r}") from None
     start, end = (datetime(one.year, one.month, one.day).astimezone() for one in (day, following))
     return start, end
 

@@ -14,7 +14,7 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.cli.options import DAY, INI, Ini, bar, day_of, destinations_of, err
 from dicom_node.cli.settings import os_user
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 
 if TYPE_CHECKING:
     from dicom_node.analysis.rerun import RerunOutcome
@@ -60,7 +60,7 @@ def reprocess(series: Uids = None, config: Ini = INI) -> None:
     from storage.states import Rerun
 
     if not series:
-        raise NodeError("expected Series Instance UIDs, got none")
+        raise UsageError("expected Series Instance UIDs, got none")
     _print_outcomes(request_reruns(load(config), Rerun.REPROCESS, series=series), named=True)
 
 
@@ -100,8 +100,9 @@ def redeliver(
 
     if to is not None or since is not None:
         if to is None or since is None or series or study or everything or destination:
-            raise NodeError("expected --to NAME and --since DAY together, and nothing else")
-        _send_once_more(load(config), to, since, seconds)
+            raise UsageError("expected --to NAME and --since DAY together, and nothing else")
+        start, _ = day_of(since, datetime.now().astimezone())
+        _send_once_more(load(config), to, start, seconds)
     _require_choice(series, study, everything=everything)
     redelivery = request_redelivery(
         load(config), series=series or (), study=study, destination=destination
@@ -120,11 +121,10 @@ def redeliver(
     raise typer.Exit(1 if redelivery.missing else 0)
 
 
-def _send_once_more(settings: Settings, to: str, since: str, seconds: float) -> None:
+def _send_once_more(settings: Settings, to: str, start: datetime, seconds: float) -> None:
     """Deliver everything once more to a destination, with a progress bar; exit."""
     from dicom_node.assembly.rerun_requests import request_anew
 
-    start, _ = day_of(since, datetime.now().astimezone())
     with closing(request_anew(settings, to, start, by=f"{os_user()} (command line)")) as steps:
         entered = _entered(steps, to, time.monotonic() + seconds)
     for uid in entered.missing:
@@ -175,7 +175,7 @@ def _objects(count: int) -> str:
 
 def _require_choice(series: list[str] | None, study: str | None, *, everything: bool) -> None:
     if bool(series) + (study is not None) + everything != 1:
-        raise NodeError("expected Series Instance UIDs, or --study UID, or --all")
+        raise UsageError("expected Series Instance UIDs, or --study UID, or --all")
 
 
 def _print_outcomes(outcomes: list[RerunOutcome], *, named: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 from config.reader import load
 from config.settings import Settings
 from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, destinations_of
+from dicom_node.errors import UsageError
 from storage.states import SeriesState
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def list_series(
     from dicom_node.cli.views import series as view
     from storage.console.worklist import Filter
 
-    now, settings = datetime.now().astimezone(), load(config)
+    now = datetime.now().astimezone()
     entered, until = _span(day, since, now)
     received_from, received_until = day_of(received, now) if received else (None, None)
+    settings = load(config)
     wanted = Filter(
         state=state,
         sender=sender,
@@ -117,7 +119,9 @@ def queue(as_json: AsJson = False, config: Ini = INI) -> None:
 def _span(
     day: str | None, since: str | None, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
-    """Read --day and --since; each leaves open what it does not say."""
+    """Read --day or --since; each leaves open what it does not say."""
+    if day and since:
+        raise UsageError("expected --day or --since, got both")
     if day:
         return day_of(day, now)
     return (day_of(since, now)[0] if since else None), None

@@ -15,7 +15,7 @@ from config.reader import SECTIONS, Place, read_text
 from config.versions import Version, digest, folder_of, restore, versions, write_settings
 from dicom_node.cli.options import INI, AsJson, Ini, out
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 
 app = typer.Typer(
     name="settings",
@@ -50,7 +50,7 @@ def set_values(
     from config.editing import changed_text
 
     if len(pairs) % 2:
-        raise NodeError("expected a value for each SECTION.KEY, got none for the last")
+        raise UsageError("expected a value for each SECTION.KEY, got none for the last")
     changes = dict(zip(map(place_of, pairs[::2]), pairs[1::2], strict=True))
     text = read_text(config)
     new = changed_text(text, changes)
@@ -106,12 +106,12 @@ def place_of(text: str) -> Place:
 
     Raises
     ------
-    NodeError
+    UsageError
         If it has no such form.
     """
     section, _, key = text.rpartition(".")
     if not (section and key):
-        raise NodeError(f"expected SECTION.KEY, such as analysis.threshold, got {text!r}")
+        raise UsageError(f"expected SECTION.KEY, such as analysis.threshold, got {text!r}")
     return section, key
 
 

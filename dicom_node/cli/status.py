@@ -14,7 +14,7 @@ from config.reader import load, load_storage
 from config.settings import Settings
 from dicom_node.cli.options import INI, AsJson, Ini, err, out
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 
 app = typer.Typer()
 
@@ -22,7 +22,7 @@ app = typer.Typer()
 @app.command()
 def status(
     config: Ini = INI,
-    limit: Annotated[int, typer.Option(help="How many lines of each list.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="How many lines of each list.")] = 50,
     as_json: AsJson = False,
     stages: Annotated[
         bool,
@@ -55,9 +55,9 @@ def status(
 ) -> None:
     """Show every series and where it stands, deliveries, answers, refusals and the quarantine."""
     if bool(console) != bool(token_file) or (authorities and not console):
-        raise NodeError("expected --console and --token-file together")
+        raise UsageError("expected --console and --token-file together")
     if stages and (waiting or console):
-        raise NodeError("expected --stages alone, without --waiting and --console")
+        raise UsageError("expected --stages alone, without --waiting and --console")
     if stages:
         _show_stages(_settings_of(config), as_json=as_json)
     elif console and token_file:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config.value_types import is_loopback
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from dicom_node.network.tls import RENEWAL_TIME
 
 AUTHORITY_DAYS = 3650  #: that the authority is valid: its renewal means new files everywhere
@@ -75,8 +75,10 @@ def provide(
 
     Raises
     ------
+    UsageError
+        If a host's name cannot be one.
     NodeError
-        If a host's name cannot be one, or the folder holds something else.
+        If the folder holds something else.
     OSError
         If a file cannot be written.
     """
@@ -93,7 +95,7 @@ def _check_name(host: str) -> None:
         for label in labels
     )
     if not (is_name or _address(host)) or host in {"authority", ""}:
-        raise NodeError(f"expected the name or address of a host, got {host!r}")
+        raise UsageError(f"expected the name or address of a host, got {host!r}")
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -44,10 +44,8 @@ def chosen(resources: Resources, series: str | None, study: str | None) -> list[
     Raises
     ------
     NodeError
-        If not exactly one UID is given, or no series has it.
+        If no series has it.
     """
-    if (series is None) == (study is None):
-        raise NodeError("expected --series UID or --study UID")
     with resources.sessions() as session:
         uids = series_uids(session, series=series, study=study)
     if not uids:

@@ -11,7 +11,7 @@ import typer
 from config.reader import load
 from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 from storage.files.decision_log import BEGINNING, Head, read_decisions
 from storage.files.decision_log import verify as verify_log
 
@@ -69,7 +69,7 @@ def verify(
 def _head(text: str) -> Head:
     number, _, digest = text.partition(":")
     if not number.isdecimal() or len(digest) != len(BEGINNING):
-        raise NodeError(
+        raise UsageError(
             f"--head: expected NUMBER:DIGEST, as `decisions verify` prints it, got {text}"
         )
     return Head(number=int(number), digest=digest)

@@ -13,7 +13,7 @@ import typer
 from config.reader import load
 from dicom_node.cli.options import INI, Ini, err
 from dicom_node.cli.settings import os_user
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from dicom_node.health import read_condition
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def drain(
     from dicom_node.folder_lock import is_running
     from dicom_node.reception.draining import end_drain, request_drain
 
+    if wait and end:
+        raise UsageError("expected --wait or --end, got both")
     settings = load(config)
     folder, receiver = settings.storage.folder, settings.node.receiver
     if end:

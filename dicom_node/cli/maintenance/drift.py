@@ -14,7 +14,7 @@ from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, out
 from dicom_node.cli.settings import os_user
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 
 app = typer.Typer(
     invoke_without_command=True, help="Scanners, and what of them has changed; accept a change."
@@ -69,7 +69,7 @@ def accept(
     from storage.results.drift import findings_by_scanner, has_samples, open_findings
 
     if bool(scanner) == everything:
-        raise NodeError("expected names of scanners, or --all")
+        raise UsageError("expected names of scanners, or --all")
     settings, who = load(config), os_user()
     logs.configure(level=settings.log.level, style=settings.log.format)
     decisions = DecisionLog(settings.storage.folder, utc_now)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from config.reader import load
 from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, err
 from dicom_node.cli.views.json_text import json_text
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 
 if TYPE_CHECKING:
     from dicom_node.governance.model_inventory import Months, UsedModel
@@ -97,7 +97,7 @@ def registry(
     from dicom_node.identity_key import existing_key
 
     if file.suffix not in FORMS:
-        raise NodeError(f"expected a file that ends with {' or '.join(FORMS)}, got {file}")
+        raise UsageError(f"expected a file that ends with {' or '.join(FORMS)}, got {file}")
     begin = day_of(since, datetime.now().astimezone())[0] if since else None
     settings = load(config)
     key = existing_key(settings.storage.folder)

@@ -12,7 +12,7 @@ import typer
 from config.reader import load
 from config.settings import Settings
 from dicom_node.cli.options import INI, Ini
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 
 if TYPE_CHECKING:
     from dicom_node.resources import Resources
@@ -34,6 +34,7 @@ def export(
     from dicom_node.maintenance.stored_data import chosen
     from dicom_node.maintenance.stored_data import export as copy
 
+    _require_one(series, study)
     with closing(_resources(_audited(config))) as resources:
         copied = copy(resources, chosen(resources, series, study), folder)
     typer.echo(f"{copied} files in {folder}")
@@ -55,6 +56,7 @@ def erase(
     from dicom_node.maintenance.stored_data import chosen
     from dicom_node.maintenance.stored_data import erase as remove
 
+    _require_one(series, study)
     settings = _audited(config)
     decisions = DecisionLog(settings.storage.folder, utc_now)
     with closing(replace(_resources(settings), decisions=decisions)) as resources:
@@ -80,12 +82,17 @@ def reinject(
     from dicom_node.maintenance.stored_data import reinject as put_back
 
     if bool(files) == everything:
-        raise NodeError("expected names of files in quarantine, or --all")
+        raise UsageError("expected names of files in quarantine, or --all")
     settings = _audited(config)
     resources = existing_resources(settings)
     with only_node(settings.storage.folder), holding(resources):
         count = put_back(resources, files)
     typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
+
+
+def _require_one(series: str | None, study: str | None) -> None:
+    if (series is None) == (study is None):
+        raise UsageError("expected --series UID or --study UID")
 
 
 def _resources(settings: Settings) -> Resources:

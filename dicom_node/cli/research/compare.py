@@ -24,7 +24,7 @@ from dicom_node.cli.options import (
     out,
 )
 from dicom_node.cli.research.train import training_of
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 from pipeline.model.manifest import BUNDLED
 
 VALIDATIONS = 5  #: of each training
@@ -61,7 +61,7 @@ def compare(
     known = [*BASELINES, *CLASSIFIERS]
     unknown = sorted(set(network or ()) - set(known))
     if unknown:
-        raise NodeError(f"classifiers of {', '.join(known)} expected, got {', '.join(unknown)}")
+        raise UsageError(f"classifiers of {', '.join(known)} expected, got {', '.join(unknown)}")
     training = training_of(
         "decovnet",  # replaced by each in its turn
         Schedule(steps=steps, validate_every=max(1, steps // VALIDATIONS)),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli.options import BUNDLED_NAME, Splits, folder_of, needs_extra, out
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 
 app = typer.Typer()
 
@@ -53,9 +53,9 @@ def evaluate(
 ) -> None:
     """Judge a classifier: figures with intervals, plots, one HTML page to show at a meeting."""
     if any(not 0 < share < 1 for share in prevalence or ()):
-        raise NodeError("expected every --prevalence between 0 and 1, both left out")
+        raise UsageError("expected every --prevalence between 0 and 1, both left out")
     if (scores is None) == (cases is None) or (split is not None and cases is None):
-        raise NodeError("expected either --scores, or --cases with or without --split")
+        raise UsageError("expected either --scores, or --cases with or without --split")
     needs_extra()
     from dicom_node.cli.research.evaluate_run import (
         EvaluationOptions,
@@ -98,7 +98,7 @@ def calibrate(
     features by which it knows cases that are unlike its own.
     """
     if scores is None and cases is None:
-        raise NodeError("expected --scores, --cases, or both")
+        raise UsageError("expected --scores, --cases, or both")
     needs_extra()
     from dicom_node.cli.research.calibrate_run import (
         answers_of,

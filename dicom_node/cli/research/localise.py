@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli.options import Device, needs_extra, out
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 from pipeline.cases.case_list import Split
 from pipeline.model.manifest import BUNDLED
 
@@ -43,15 +43,21 @@ def localise(
 ) -> None:
     """Compare ways of localising lesions: hits, Dice, FROC (the paper's Table V)."""
     if cases is None and not slices:
-        raise NodeError("--cases or --slices expected, got neither")
+        raise UsageError("--cases or --slices expected, got neither")
     needs_extra()
-    from dicom_node.cli.research.localise_run import compare_cases, compare_slices, write
+    from dicom_node.cli.research.localise_run import (
+        compare_cases,
+        compare_slices,
+        labelled_series,
+        write,
+    )
     from pipeline.evaluation.localisation.report import title
     from pipeline.model.loading import device_for, load
 
+    pairs = labelled_series(slices or ())
     models = load(model, device_for(device.value))
     compared = compare_cases(cases, split, models) if cases else None
-    series = compare_slices(slices or (), models)
+    series = compare_slices(pairs, models)
     name = f"Model: {models.manifest.name} {models.manifest.version}."
     head = title(shlex.join(["dicom-node", *sys.argv[1:]]), name)
     write(out_folder, head, compared, series, out)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from dicom_node.cli.options import bar
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from pipeline.cases.case_list import Split, read_cases
 from pipeline.evaluation.localisation.report import Compared, comparison, draw_froc, slices_section
 from pipeline.evaluation.localisation.run import compare
@@ -31,17 +31,32 @@ def compare_cases(file: Path, split: Split | None, models: Models) -> Compared:
         return compare(cases, models, lambda done: progress.update(task, completed=done))
 
 
-def compare_slices(pairs: Sequence[str], models: Models) -> dict[str, list[SliceScore]]:
-    """Hold series against readers' labels, each given as ``FOLDER:LABELS.csv``."""
+def labelled_series(texts: Sequence[str]) -> list[tuple[Path, Path]]:
+    """Read folders of series and the files of readers' labels, each ``FOLDER:LABELS.csv``.
+
+    Raises
+    ------
+    UsageError
+        If one has another form, or is not there.
+    """
+    pairs = []
+    for text in texts:
+        folder, colon, labels = text.rpartition(":")
+        if not colon or not Path(folder).is_dir() or not Path(labels).is_file():
+            raise UsageError(f"an existing FOLDER:LABELS.csv expected, got {text}")
+        pairs.append((Path(folder), Path(labels)))
+    return pairs
+
+
+def compare_slices(
+    pairs: Sequence[tuple[Path, Path]], models: Models
+) -> dict[str, list[SliceScore]]:
+    """Hold series against readers' labels."""
     scores: dict[str, list[SliceScore]] = {}
     with bar() as progress:
         task = progress.add_task("slices", total=len(pairs))
-        for pair in pairs:
-            folder, colon, labels = pair.rpartition(":")
-            if not colon or not Path(folder).is_dir() or not Path(labels).is_file():
-                raise NodeError(f"an existing FOLDER:LABELS.csv expected, got {pair}")
-            series = score_series(Path(folder), read_slice_labels(Path(labels)), models)
-            scores[Path(folder).name] = list(series)
+        for folder, labels in pairs:
+            scores[folder.name] = list(score_series(folder, read_slice_labels(labels), models))
             progress.advance(task)
     return scores
 

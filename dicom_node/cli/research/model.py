@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dicom_node.cli.options import BUNDLED_NAME, AsJson, folder_of
 from dicom_node.cli.views.json_text import json_text
+from dicom_node.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and import model folders.")
 out = Console()
@@ -56,6 +57,8 @@ def import_(
 
     Nothing in the files is executed. Their licence is CC BY-NC-SA 4.0.
     """
+    if (unet, decovnet, base).count(None) != 1:
+        raise UsageError("expected two of --unet, --decovnet and --base")
     from pipeline.model.import_published import import_checkpoints
 
     manifest = import_checkpoints(

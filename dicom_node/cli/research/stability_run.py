@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dicom_node.cli.options import bar
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case
 from pipeline.decision import bounds
@@ -42,12 +42,12 @@ def require_known(names: Sequence[str]) -> None:
 
     Raises
     ------
-    NodeError
+    UsageError
         If there are some.
     """
     known = [one.name for one in changes(0.0)]
     if unknown := sorted(set(names) - set(known)):
-        raise NodeError(f"changes of {', '.join(known)} expected, got {', '.join(unknown)}")
+        raise UsageError(f"changes of {', '.join(known)} expected, got {', '.join(unknown)}")
 
 
 def measure(

@@ -30,7 +30,7 @@ from dicom_node.cli.options import (
     needs_extra,
     out,
 )
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 from pipeline.model.manifest import BUNDLED, UNET_STRIDE, ClassifierInput, read_manifest
 
 if TYPE_CHECKING:  # the command line starts without torch
@@ -122,7 +122,7 @@ def weights_of(start: str, *, of_lungs: bool = False) -> Path:
 
     Raises
     ------
-    NodeError
+    UsageError
         If there are none.
     """
     place = BUNDLED if start == BUNDLED_NAME else Path(start)
@@ -131,7 +131,7 @@ def weights_of(start: str, *, of_lungs: bool = False) -> Path:
         networks = manifest.networks
         place /= networks.lungs.file if of_lungs else networks.classifier.file
     if not place.is_file():
-        raise NodeError(f"weights, a model folder or '{BUNDLED_NAME}' expected, got {start}")
+        raise UsageError(f"weights, a model folder or '{BUNDLED_NAME}' expected, got {start}")
     return place
 
 
@@ -186,7 +186,7 @@ def classifier(
     from pipeline.training.fit import Schedule
 
     if network not in CLASSIFIERS:
-        raise NodeError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
+        raise UsageError(f"a network of {', '.join(CLASSIFIERS)} expected, got {network}")
     where = device_for(device.value)
     schedule = Schedule(
         steps=steps,
@@ -341,7 +341,7 @@ def lungs(
 
     there = (run / "model").exists()
     if size % UNET_STRIDE:
-        raise NodeError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
+        raise UsageError(f"a size that is a multiple of {UNET_STRIDE} expected, got {size}")
     where = device_for(device.value)
     training = LungTraining(
         seed=seed,

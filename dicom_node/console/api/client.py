@@ -14,7 +14,7 @@ from config.value_types import is_loopback
 from dicom_node.console.access.tokens import TOKEN
 from dicom_node.console.api.answers import Waits
 from dicom_node.console.api.openapi import BASE
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from dicom_node.node_status import NodeStatus
 
 Answer = TypeVar("Answer")
@@ -90,11 +90,11 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as fault:  # half an address of IPv6
-        raise NodeError(expected) from fault
+        raise UsageError(expected) from fault
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-        raise NodeError(expected)
+        raise UsageError(expected)
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise NodeError(
+        raise UsageError(
             f"expected https, got http to {parts.hostname}: the token could be read on the way"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

@@ -176,6 +176,71 @@ def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., 
     assert pressed.returncode == ExitStatus.INTERRUPTED
 
 
+#: Command lines whose words alone show that they cannot be meant so
+CONTRADICTIONS = """
+    redeliver
+    redeliver --to PACS
+    redeliver --since today --all
+    redeliver --to PACS --since 2026-13-45
+    reissue
+    reissue --all 1.2
+    reissue --all --study 1.2
+    reprocess
+    reinject
+    reinject --all 1.dcm
+    export folder
+    export folder --series 1.2 --study 1.3
+    erase --yes
+    erase --yes --series 1.2 --study 1.3
+    series list --day 2026-13-45
+    series list --received soon
+    series list --since 2026-02-30
+    series list --day today --since today
+    status --stages --waiting
+    status --console https://node.example.org
+    status --console node.example.org --token-file token
+    status --console http://node.example.org --token-file token
+    status --limit -1
+    feedback --images folder
+    feedback --labelled
+    drain --wait --end
+    drift accept
+    drift accept --all CT1
+    decisions list --since never
+    decisions verify --head 7
+    governance registry results.txt
+    governance registry results.csv --since never
+    certificates folder --host -x
+    settings set analysis.threshold
+    settings set threshold 0.5
+    user add ?
+    token add ?
+    send . --to TITLE-OF-MORE-THAN-SIXTEEN
+    phantom folder --slices 1
+    model import --out folder
+    model import --out folder --unet a
+    model import --out folder --unet a --decovnet b --base bundled
+    evaluate --out folder
+    evaluate --out folder --scores a --cases b
+    evaluate --out folder --scores a --prevalence 1
+    calibrate folder
+    localise --out folder
+"""
+
+
+def test_words_that_cannot_be_meant_so_are_refused_before_anything_is_done(
+    tmp_path: Path, call: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is no INI file: nothing looks for it
+    (tmp_path / "cases.csv").touch()
+    lines = CONTRADICTIONS.strip().splitlines()
+
+    ended = {line.strip(): call(*line.split()) for line in lines}
+
+    assert {line: end for line, end in ended.items() if end != ExitStatus.USAGE} == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["cases.csv"]
+
+
 def test_every_exit_status_is_explained_where_the_commands_are() -> None:
     text = (ROOT / "docs" / "administrator" / "commands.md").read_text()
     made = re.search(r"<!-- made: exit-statuses -->\n\n(.*?)\n<!-- end -->", text, re.S)

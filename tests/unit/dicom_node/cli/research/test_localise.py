@@ -9,7 +9,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
-from dicom_node.errors import NodeError
+from dicom_node.errors import UsageError
 from pipeline.cases.prepared import Prepared, save
 from pipeline.errors import PipelineError
 from pipeline.evaluation.localisation.slices import (
@@ -127,9 +127,31 @@ def test_command_wants_something_to_compare_on(tmp_path: Path) -> None:
     nothing = CliRunner().invoke(app, ["localise", "--out", str(tmp_path)])
     absent = CliRunner().invoke(app, ["localise", "--slices", "x:y.csv", "--out", str(tmp_path)])
 
-    assert isinstance(nothing.exception, NodeError)
-    assert isinstance(absent.exception, NodeError)
+    assert isinstance(nothing.exception, UsageError)
+    assert isinstance(absent.exception, UsageError)
     assert "FOLDER:LABELS.csv" in str(absent.exception)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stability --change none",
+        "compare --network none",
+        "train classifier --network none",
+        "train classifier --start none",
+        "train lungs --size 65",
+    ],
+)
+def test_names_and_sizes_that_there_are_not_are_refused_first(words: str, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.csv"
+    cases.touch()
+
+    ended = CliRunner().invoke(
+        app, [*words.split(), "--cases", str(cases), "--out", str(tmp_path / "folder")]
+    )
+
+    assert isinstance(ended.exception, UsageError), ended.output
+    assert not (tmp_path / "folder").exists()
 
 
 LABELS = """instance_number,z_mm,infected,LLL,LUL,RLL,RML,RUL
