@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.logs import log
+from storage.files.disk import give_to_owner_of_folder
 
 LOCK = "node.lock"  #: held by the process that uses the folder, against others
 #: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
@@ -198,6 +199,8 @@ def _takes(lock: int, kind: int) -> bool:
 def _opened(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
     try:
         descriptor = os.open(path, flags, 0o600)
+        if flags & os.O_CREAT:
+            give_to_owner_of_folder(path)
     except OSError as fault:
         raise NodeError(
             f"[storage] folder: expected one that can be written, got {path.parent}"

@@ -38,9 +38,9 @@ from storage.backup.manifest import (
     write_manifest,
     write_sums,
 )
-from storage.database.engine import opened
+from storage.database.engine import is_absent, opened, revision_of
 from storage.database.lease import lease_mark
-from storage.errors import StorageError
+from storage.errors import DatabaseUnusable, StorageError
 from storage.files.disk import disk_free, sync_directory
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
 from storage.files.installation import installation_of
@@ -97,9 +97,15 @@ def make_backup(
     NodeError
         If `to` cannot be used, or has no room.
     DatabaseUnavailable, DatabaseUnusable
-        If the database cannot be copied.
+        If the database cannot be copied, or there is nothing to copy yet.
     """
     folder = settings.storage.folder
+    with opened(settings.database_url) as database:
+        if not folder.is_dir() or is_absent(database) or revision_of(database) is None:
+            raise DatabaseUnusable(
+                "there is no storage folder or no database yet: the node has not been started, or"
+                f" the disk of {folder} is not mounted"
+            )
     if to.resolve().is_relative_to(folder.resolve()):
         raise NodeError(f"expected a place outside the storage folder, got {to}")
     backup = to / f"dicom-node-{now:%Y%m%dT%H%M%SZ}"
@@ -134,11 +140,11 @@ def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:
     for path, digest in digests.items():
         try:
             if digest_of(backup / path) != digest:
-                checked.faults.append(f"{path}: its bytes were changed")
+                checked.faults.append(f"{_shown(path)}: its bytes were changed")
         except FileNotFoundError:
-            checked.faults.append(f"{path}: is gone")
+            checked.faults.append(f"{_shown(path)}: is gone")
         except OSError as fault:
-            checked.faults.append(f"{path}: cannot be read ({fault.strerror})")
+            checked.faults.append(f"{_shown(path)}: cannot be read ({fault.strerror})")
         checked.files += 1
         step()
     if not checked.faults and manifest.bytes != (found := size_of(backup, digests)):
@@ -149,6 +155,11 @@ def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:
         except StorageError as fault:
             checked.faults.append(f"{manifest.database}: {fault}")
     return checked
+
+
+def _shown(path: str) -> str:
+    """Write a path whose bytes may be no text."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step) -> None:

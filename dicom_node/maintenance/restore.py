@@ -13,7 +13,7 @@ from storage.backup.database_copy import check_copy, load_database, require_empt
 from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
 from storage.database.engine import refuse_newer
 from storage.errors import StorageError
-from storage.files.disk import disk_free, sync_directory
+from storage.files.disk import disk_free, give_to_owner_of_folder, sync_directory
 
 NOT_OF_A_NODE = frozenset({"lost+found", LOCK, RUNNING})  #: in a folder that is empty
 
@@ -61,12 +61,7 @@ def _fill(
     check_copy(copy)
     work = folder / RESTORING
     try:
-        for path, digest in digests.items():
-            if path.startswith(f"{FOLDER}/"):
-                copy_file(backup / path, work / path.removeprefix(f"{FOLDER}/"), digest)
-                step()
-        for place in (work, *(entry for entry in work.rglob("*") if entry.is_dir())):
-            sync_directory(place)
+        _copy_files(backup, work, digests, step)
         load_database(copy, settings.database_url, RESTORED.format(made_at=manifest.made_at))
     except OSError as fault:
         shutil.rmtree(work, ignore_errors=True)
@@ -78,6 +73,19 @@ def _fill(
         entry.rename(folder / entry.name)
     shutil.rmtree(work)
     sync_directory(folder)
+
+
+def _copy_files(
+    backup: Path, work: Path, digests: Mapping[str, str], step: Callable[[], None]
+) -> None:
+    for path, digest in digests.items():
+        if path.startswith(f"{FOLDER}/"):
+            copy_file(backup / path, work / path.removeprefix(f"{FOLDER}/"), digest)
+            step()
+    for entry in (work, *sorted(work.rglob("*"))):  # a folder before what is in it
+        give_to_owner_of_folder(entry)
+        if entry.is_dir():
+            sync_directory(entry)
 
 
 def _require_room(folder: Path, manifest: Manifest) -> None:

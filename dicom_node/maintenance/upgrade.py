@@ -23,6 +23,7 @@ from storage.errors import DatabaseUnusable
 from storage.files.installation import installation_of
 
 Advance = Callable[[], None]
+CLOCKS_DIFFER = timedelta(minutes=5)  #: of two hosts, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,17 +126,25 @@ def change_tables(
     return made
 
 
+def _fault_of_age(made: Manifest, now: datetime, hours: float) -> str:
+    made_at = datetime.fromisoformat(made.made_at)
+    if made_at - now > CLOCKS_DIFFER:
+        return f"expected a backup of the past by the clock of this host, got one of {made.made_at}"
+    if now - made_at > timedelta(hours=hours):
+        return f"expected a backup of the last {hours:g} hours, got one of {made.made_at}"
+    return ""
+
+
 def _fault(settings: Settings, made: Manifest, now: datetime, hours: float) -> str:
     """Say why a backup is none of just before; empty if it is one."""
-    made_at = datetime.fromisoformat(made.made_at)
     if made.installation != installation_of(settings.storage.folder):
         return "expected a backup of this installation, got another's"
     if made.revision != (revision := _revision(settings)):
         return (
             f"expected a backup of the database as it is ({revision}), got one of {made.revision}"
         )
-    if now - made_at > timedelta(hours=hours):
-        return f"expected a backup of the last {hours:g} hours, got one of {made.made_at}"
+    if fault := _fault_of_age(made, now, hours):
+        return fault
     if made.format == WITHOUT_LEASE:
         return (
             f"expected a backup of format {FORMAT}, got one of format {WITHOUT_LEASE}, by a program"

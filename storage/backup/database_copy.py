@@ -23,7 +23,7 @@ from storage.database.engine import open_database, opened, reading, revision_of
 from storage.database.faults import own_errors
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
-from storage.files.disk import sync_directory
+from storage.files.disk import give_to_owner_of_folder, sync_directory
 
 SQLITE_COPY = "database.sqlite"  #: name in a backup
 POSTGRESQL_COPY = "database.pgdump"  #: name in a backup, pg_dump's custom format
@@ -137,6 +137,7 @@ def _place_sqlite(copy: Path, file: Path, found: str) -> None:
         copy_file(copy, beside)
         with opened(f"sqlite:///{beside}") as engine:
             _say_found(engine, found)
+        give_to_owner_of_folder(beside)
         os.link(beside, file)
     except FileExistsError:
         raise DatabaseUnusable("expected no database at database_url, found one") from None

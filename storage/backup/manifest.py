@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -120,18 +121,31 @@ def copy_file(source: Path, to: Path, digest: str = "") -> str:
 
 def write_sums(backup: Path, digests: Mapping[str, str]) -> None:
     """Write the list of digests; on return it is on the disk."""
-    with open(backup / SUMS, "x", encoding="utf-8", opener=for_us) as file:
+    with open(backup / SUMS, "xb", opener=for_us) as file:
         file.write(sums_text(digests))
         file.flush()
         os.fsync(file.fileno())
 
 
-def sums_text(digests: Mapping[str, str]) -> str:
-    """Write digests by relative path as ``sha256sum`` does."""
-    return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests))
+def sums_text(digests: Mapping[str, str]) -> bytes:
+    """Write digests by relative path as ``sha256sum`` does: names may be any bytes."""
+    lines = (_sums_line(path, digests[path]) for path in sorted(digests))
+    return "".join(lines).encode(errors="surrogateescape")
 
 
-def read_sums_text(text: str) -> dict[str, str]:
+def _sums_line(path: str, digest: str) -> str:
+    """Write one line; one with a mark if the name would break it or looks like an escape."""
+    escaped = path.translate(_ESCAPES)
+    return f"{MARK if escaped != path else ''}{digest}  {escaped}\n"
+
+
+MARK = "\\"  #: before the digest of a name that is escaped
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
+_ESCAPED = re.compile(r"\\([\\nr])")
+_MEANT = {"\\": "\\", "n": "\n", "r": "\r"}
+
+
+def read_sums_text(text: bytes) -> dict[str, str]:
     """Read digests by relative path.
 
     Raises
@@ -139,8 +153,14 @@ def read_sums_text(text: str) -> dict[str, str]:
     StorageError
         If a path leads out of the backup.
     """
-    pairs = (line.partition("  ") for line in text.splitlines())
-    digests = {path: digest for digest, _, path in pairs if path}
+    digests: dict[str, str] = {}
+    for line in text.decode(errors="surrogateescape").split("\n"):
+        digest, _, path = line.partition("  ")
+        if digest.startswith(MARK):
+            digest = digest.removeprefix(MARK)
+            path = _ESCAPED.sub(lambda found: _MEANT[found[1]], path)
+        if path:
+            digests[path] = digest
     for path in digests:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise StorageError(f"expected paths within the backup in {SUMS}, got another")
@@ -173,7 +193,7 @@ def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
     """
     try:
         values = json.loads((backup / DESCRIPTION).read_text(encoding="utf-8"))
-        text = (backup / SUMS).read_text(encoding="utf-8")
+        text = (backup / SUMS).read_bytes()
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name
         raise StorageError(f"{backup}: expected a backup, a folder with {name}") from None
@@ -190,7 +210,7 @@ def read_manifest(backup: Path) -> tuple[Manifest, dict[str, str]]:
     changed = StorageError(f"{backup / DESCRIPTION}: was changed since the backup was made")
     if digest not in (None, _digest_of_values(values)) or not _is_typed(values):
         raise changed
-    if hashlib.sha256(text.encode()).hexdigest() != values["sums_sha256"]:
+    if hashlib.sha256(text).hexdigest() != values["sums_sha256"]:
         raise StorageError(f"{backup / SUMS}: was changed since the backup was made")
     digests = read_sums_text(text)
     if values["database"] not in digests or values["files"] != len(digests):
@@ -217,7 +237,6 @@ def _is_typed(values: Mapping[str, object]) -> bool:
     if not all(isinstance(value, int if key in numbers else str) for key, value in values.items()):
         return False
     try:
-        datetime.fromisoformat(str(values["made_at"]))
+        return datetime.fromisoformat(str(values["made_at"])).tzinfo is not None
     except ValueError:
         return False
-    return True

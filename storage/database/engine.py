@@ -248,7 +248,8 @@ def require_migrated(engine: Engine) -> None:
     if revision != (head := scripts().get_current_head()):
         raise DatabaseUnusable(
             f"the database is of an older version ({revision}, this program's is {head}):"
-            " dicom-node upgrade brings it up to date, or the start of the node"
+            " dicom-node upgrade brings it up to date, or the start of the node where [storage]"
+            " migrate_at_start is yes"
         )
 
 

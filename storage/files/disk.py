@@ -31,6 +31,13 @@ def sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
+def give_to_owner_of_folder(path: Path) -> None:
+    """Give what root has made to the owner of its folder; any other user owns what it makes."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid, follow_symlinks=False)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     try:

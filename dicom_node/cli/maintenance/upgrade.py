@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,25 @@ OfBefore = Annotated[
     Path | None,
     typer.Option("--backup", help="A backup made since the node was stopped; it is read whole."),
 ]
-Hours = Annotated[float, typer.Option(min=0, help="How old the backup may be.")]
+
+
+def _number(hours: float) -> float:
+    """Refuse what is no number, which no bounds refuse."""
+    if math.isnan(hours):
+        raise typer.BadParameter("expected a number of hours, got nan")
+    return hours
+
+
+MOST_HOURS = 8784.0  #: of a year
+Hours = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=MOST_HOURS,
+        help="How old the backup may be.",
+        callback=_number,
+    ),
+]
 OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 PlanAsJson = Annotated[
     bool, typer.Option("--json", help="Only say what would be done, for machines.")

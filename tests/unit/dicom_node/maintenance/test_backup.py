@@ -1,7 +1,9 @@
 """A backup is made while the node works, is checked, and restores the installation elsewhere."""
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -314,6 +316,53 @@ def test_a_folder_that_was_moved_behind_a_link_is_in_the_backup(
 
     assert content(backup / FOLDER) == before
     assert verify_backup(backup).faults == []
+
+
+NAMES = (b"odd\xff", b"a\nb", b"back\\slash", b"back\\nslash", "\u2028".encode(), b"  two ")
+
+
+def test_names_of_any_bytes_are_copied_and_checked(
+    ini: Path, resources: Resources, tmp_path: Path
+) -> None:
+    for name in NAMES:
+        (resources.folder.root / "quarantine" / os.fsdecode(name)).write_bytes(name)
+
+    backup = make_backup(load(ini), ini, tmp_path / "backups", NOW)
+
+    assert verify_backup(backup).faults == []
+    summed = subprocess.run(["sha256sum", "--check", "--quiet", SUMS], cwd=backup, check=False)
+    assert summed.returncode == 0
+    copied = backup / FOLDER / "quarantine"
+    assert {os.fsencode(path.name) for path in copied.iterdir()} >= set(NAMES)
+    (copied / os.fsdecode(NAMES[0])).write_bytes(b"more")
+    (fault,) = verify_backup(backup).faults
+    assert fault.encode() == rb"folder/quarantine/odd\udcff: its bytes were changed"
+
+
+def test_where_nothing_is_yet_nothing_is_made(tmp_path: Path) -> None:
+    settings = elsewhere(tmp_path)
+    ini = tmp_path / "elsewhere" / "dicom-node.ini"
+
+    with pytest.raises(DatabaseUnusable, match="has not been started"):
+        make_backup(settings, ini, tmp_path / "backups", NOW)
+
+    assert list(settings.storage.folder.iterdir()) == []
+    settings.storage.folder.rmdir()
+    with pytest.raises(DatabaseUnusable, match="not mounted"):
+        make_backup(settings, ini, tmp_path / "backups", NOW)
+    assert not (tmp_path / "backups").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_restores_is_of_the_owner_of_the_folder(backup: Path, tmp_path: Path) -> None:
+    settings = elsewhere(tmp_path)
+    folder, node = settings.storage.folder, os.geteuid() + 1
+    os.chown(folder, node, node)
+
+    restore_backup(backup, settings)
+
+    assert held(folder) >= {"incoming", "station"}
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {node}
 
 
 @pytest.mark.parametrize("inside", [".", "backups", "incoming/backups"])

@@ -220,3 +220,16 @@ def test_without_a_database_there_is_nothing_to_bring_up(ini: Path, tmp_path: Pa
 
     assert isinstance(ended.exception, DatabaseUnusable)
     assert "the first start of the node makes one" in str(ended.exception)
+
+
+@pytest.mark.parametrize("hours", ["inf", "nan", "1e300", "-1"])
+def test_an_age_that_is_none_is_refused(run: Run, hours: str) -> None:
+    assert run("downgrade", OLDER, "--dry-run", "--hours", hours).exit_code == 2
+
+
+def test_a_backup_from_the_future_will_not_do(ini: Path, run: Run) -> None:
+    backup = backed_up(ini, at=datetime.now(UTC) + timedelta(days=3650))
+
+    ended = run("downgrade", OLDER, "--yes", "--backup", backup)
+
+    assert "expected a backup of the past by the clock of this host" in str(ended.exception)
