@@ -44,7 +44,7 @@ def only_node(folder: Path) -> Iterator[None]:
             f"another node uses the storage folder {folder}, or a restore fills it: stop it first",
         )
         fcntl.flock(running, fcntl.LOCK_SH)
-        _refuse_restored_in_part(folder)
+        refuse_restored_in_part(folder)
         yield
 
 
@@ -109,7 +109,7 @@ def one_of_several(
         )
         for descriptor in (running, runs):
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        _refuse_restored_in_part(folder)
+        refuse_restored_in_part(folder)
         unseen = folder / UNSEEN
         is_alone = _starts_alone(starting, unseen, ending or threading.Event())
         if is_alone:
@@ -144,6 +144,21 @@ def is_running(folder: Path, receiver: str = "") -> bool:
         os.close(descriptor)
 
 
+def refuse_restored_in_part(folder: Path) -> None:
+    """Refuse a storage folder that a restore has not filled to the end.
+
+    Raises
+    ------
+    NodeError
+        If it is one.
+    """
+    if (folder / RESTORING).exists():
+        raise NodeError(
+            f"{folder}: a restore into it is under way, or was broken off: then folder and database"
+            " hold a part of the backup, so empty both, and restore again"
+        )
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,14 +166,6 @@ def _make(folder: Path) -> None:
         raise NodeError(
             f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
         ) from fault
-
-
-def _refuse_restored_in_part(folder: Path) -> None:
-    if (folder / RESTORING).exists():
-        raise NodeError(
-            f"{folder}: a restore into it was broken off, so that folder and database hold a part"
-            " of the backup: empty both, and restore again"
-        )
 
 
 def _starts_alone(starting: int, unseen: Path, ending: threading.Event) -> bool:

@@ -13,6 +13,7 @@ from dicom_node.audit.syslog import NO_AUDIT, AuditSink, Server, SyslogAudit
 from dicom_node.clock_watch import utc_now
 from dicom_node.database_lease import owner
 from dicom_node.errors import NodeError
+from dicom_node.folder_lock import refuse_restored_in_part
 from dicom_node.health import ConditionFile
 from dicom_node.network.tls import client_context
 from dicom_node.resources import Resources
@@ -279,8 +280,9 @@ def check_installation(folder: Path, sessions: Sessions, nevertheless: str) -> N
     Raises
     ------
     NodeError
-        As `_check_folder`; or if the folder is of another installation.
+        As `_check_folder`; or if the folder is of another installation, or restored in part.
     """
+    refuse_restored_in_part(folder)
     _check_folder(folder, sessions, nevertheless)
     with sessions.reading() as session:
         lease = read_lease(session)

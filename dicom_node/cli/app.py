@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -27,7 +29,7 @@ from dicom_node.cli import (
     settings,
     status,
 )
-from dicom_node.cli.exit_codes import status_of
+from dicom_node.cli.exit_codes import BY_SIGNAL, status_of
 from dicom_node.cli.maintenance import (
     backup,
     commission,
@@ -94,9 +96,13 @@ app.add_typer(governance.app, name="governance")
 def main() -> None:
     """Run the command line; expected faults end with a sentence, and with the status of their kind.
 
-    Whatever a command writes holds patients' data, or may: it is for this user alone.
+    Whatever a command writes holds patients' data, or may: it is for this user alone. One that is
+    asked to end removes what it has begun; those that run until then hear of it in their own way.
     """
     os.umask(0o077)
+    for number in BY_SIGNAL:
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has one of them ignored
+            signal.signal(number, _end_by)
     try:
         app()
     except (SettingsError, NodeError, PipelineError, StorageError) as fault:
@@ -107,6 +113,10 @@ def main() -> None:
         if fault.filename is None:
             raise
         _end(f"{fault.strerror}: {fault.filename}", fault)
+
+
+def _end_by(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(BY_SIGNAL[signal.Signals(number)])
 
 
 def _end(sentence: str, fault: Exception) -> NoReturn:

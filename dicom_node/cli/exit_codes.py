@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from enum import IntEnum
 
 from config.errors import SettingsError
@@ -35,7 +36,9 @@ class ExitStatus(IntEnum):
     USAGE = 2
     SETTINGS = 3
     LATER = 4
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 MEANINGS = {
@@ -47,8 +50,13 @@ MEANINGS = {
     " was done",
     ExitStatus.LATER: "database, storage folder or engine are away, full or busy at the moment: the"
     " same may succeed later",
+    ExitStatus.HUNG_UP: "its terminal was closed (SIGHUP)",
     ExitStatus.INTERRUPTED: "ended by Ctrl-C",
+    ExitStatus.TERMINATED: "asked to end (SIGTERM); like the two above it leaves nothing half made",
 }
+
+
+BY_SIGNAL = {signal.SIGHUP: ExitStatus.HUNG_UP, signal.SIGTERM: ExitStatus.TERMINATED}
 
 
 def status_of(fault: Exception) -> ExitStatus:

@@ -7,9 +7,11 @@ the folder alone, and is taken up by the first start after a restore.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -60,6 +62,7 @@ LEFT_OUT_OF_RECEIVERS = (f"{LOCK}-", f"{RUNNING}-", f"{DRAINING}-", OF_RECEIVER)
 #: The node's own folders; where there is a bucket, of copies of what is in it, which are left out.
 COPIES = frozenset({INCOMING, RESULTS, QUARANTINE})
 PART = ".part"  #: ending of what is being written, see `pipeline.atomic_write`
+NAME = "dicom-node-"  #: beginning of a backup's name; the time follows
 UNFINISHED = ".unfinished"  #: ending of a backup's name until it is whole
 
 Step = Callable[[], None]
@@ -108,23 +111,43 @@ def make_backup(
             )
     if to.resolve().is_relative_to(folder.resolve()):
         raise NodeError(f"expected a place outside the storage folder, got {to}")
-    backup = to / f"dicom-node-{now:%Y%m%dT%H%M%SZ}"
+    backup = to / f"{NAME}{now:%Y%m%dT%H%M%SZ}"
     unfinished = to / f"{backup.name}{UNFINISHED}"
     if backup.exists():
         raise NodeError(f"{backup}: is there already")
     try:
         own_folder(to)
+        _remove_abandoned(to)
         unfinished.mkdir(mode=0o700)
     except OSError as fault:
         raise NodeError(f"{unfinished}: expected a new folder, got {fault.strerror}") from None
     try:
-        _fill(unfinished, settings, ini, now, step)
-        unfinished.rename(backup)
+        with _held(unfinished):
+            _fill(unfinished, settings, ini, now, step)
+            unfinished.rename(backup)
         sync_directory(to)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     return backup
+
+
+def _remove_abandoned(to: Path) -> None:
+    """Remove what backups that were killed have left: nobody holds it."""
+    for left in to.glob(f"{NAME}*{UNFINISHED}"):
+        with suppress(OSError), _held(left):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the folder of a backup that is being made; raises `BlockingIOError` if somebody does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def verify_backup(backup: Path, *, step: Step = lambda: None) -> Checked:

@@ -8,6 +8,7 @@ either can be made.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -29,6 +30,11 @@ SQLITE_COPY = "database.sqlite"  #: name in a backup
 POSTGRESQL_COPY = "database.pgdump"  #: name in a backup, pg_dump's custom format
 PAGES = 4096  #: of SQLite that are copied at once; others write in between
 DEBIAN = "/usr/lib/postgresql"  #: Debian keeps the programs of each version here
+TELLING = re.compile(
+    r"permission denied for [a-z ]+ [\w.]+|server version mismatch|No space left on device"
+    r"|relation \"\w+\" already exists|Connection refused|password authentication failed"
+)
+"""What of the words of pg_dump and pg_restore is told: names of tables, never values."""
 
 
 def copy_database(url: str, to: Path) -> tuple[str, str]:
@@ -206,7 +212,7 @@ def _run(name: str, url: URL, *options: str) -> None:
 
 
 def _run_program(command: list[str], name: str, environment: dict[str, str]) -> None:
-    """Run a program; of what it says when it fails nothing is repeated, it may quote rows.
+    """Run a program; of what it says when it fails only what quotes no row is repeated.
 
     Raises
     ------
@@ -214,7 +220,9 @@ def _run_program(command: list[str], name: str, environment: dict[str, str]) -> 
         If it fails.
     """
     ended = subprocess.run(  # noqa: S603  # PostgreSQL's own programs, no shell
-        command, env={**os.environ, **environment}, capture_output=True, check=False
+        command, env={**os.environ, **environment, "LC_ALL": "C"}, capture_output=True, check=False
     )
     if ended.returncode:
-        raise DatabaseUnavailable(f"{name} failed with status {ended.returncode}")
+        told = TELLING.search(ended.stderr.decode(errors="replace"))
+        reason = f": {told[0]}" if told else ""
+        raise DatabaseUnavailable(f"{name} failed with status {ended.returncode}{reason}")

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +16,13 @@ from sqlalchemy import func, inspect, select, text
 from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
+from dicom_node.cli.exit_codes import ExitStatus
 from dicom_node.database_lease import AGE, acquire
 from dicom_node.errors import AlreadyRunning, NodeError
 from dicom_node.folder_lock import RESTORING, one_of_several, only_node
 from dicom_node.health import FILE as CONDITION
 from dicom_node.health import Condition, file_of, write_condition
-from dicom_node.maintenance.backup import files_of, make_backup, verify_backup
+from dicom_node.maintenance.backup import UNFINISHED, files_of, make_backup, verify_backup
 from dicom_node.maintenance.consistency import find
 from dicom_node.maintenance.restore import NOT_OF_A_NODE, restore_backup
 from dicom_node.maintenance.stored_data import erase, reinject
@@ -39,12 +42,12 @@ from storage.database.schema import Base
 from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError
 from storage.files.installation import STATION, draw_installation, installation_of
 from storage.files.receiver_folder import ReceiverFolder
-from storage.files.removal_lock import nothing_removed
+from storage.files.removal_lock import may_remove, nothing_removed
 from storage.files.sums import SUMS
 from storage.maintenance.consistency import Kind
 from tests.support.databases import database_url
 from tests.support.dispatcher_samples import NOW, RESULT, Workers, dispatcher, open_resources
-from tests.support.node_process import INI, in_database
+from tests.support.node_process import INI, in_database, wait_until
 from tests.unit.dicom_node.maintenance.test_retention import after, arrive, deliver
 
 pytestmark = pytest.mark.database
@@ -280,7 +283,8 @@ def test_a_database_that_somebody_made_meanwhile_stays_as_it_is(
             connection.execute(text("CREATE TABLE IF NOT EXISTS series (id INTEGER)"))
             connection.execute(text("INSERT INTO series VALUES (1)"))
 
-    with pytest.raises((DatabaseUnusable, DatabaseUnavailable)):
+    told = r'found one|pg_restore failed .* relation "series" already exists'
+    with pytest.raises((DatabaseUnusable, DatabaseUnavailable), match=told):
         restore_backup(backup, settings, step=make)
 
     with opened(settings.database_url) as database, database.connect() as connection:
@@ -293,7 +297,10 @@ def test_a_folder_that_was_restored_in_part_is_not_worked_with(tmp_path: Path) -
     (tmp_path / RESTORING).mkdir()
 
     for use in (only_node(tmp_path), one_of_several(tmp_path, "a")):
-        with pytest.raises(NodeError, match="restore into it was broken off"), use:
+        with (
+            pytest.raises(NodeError, match="a restore into it is under way, or was broken off"),
+            use,
+        ):
             raise AssertionError("expected that it is refused")
 
 
@@ -363,6 +370,38 @@ def test_what_root_restores_is_of_the_owner_of_the_folder(backup: Path, tmp_path
 
     assert held(folder) >= {"incoming", "station"}
     assert {path.stat().st_uid for path in folder.rglob("*")} == {node}
+
+
+def test_what_was_killed_is_removed_by_the_next_and_no_other(
+    ini: Path, resources: Resources, tmp_path: Path
+) -> None:
+    to = tmp_path / "backups"
+    killed = to / f"dicom-node-20250101T000000Z{UNFINISHED}"
+    (killed / "folder").mkdir(parents=True)
+
+    def another() -> None:
+        if len(list(to.iterdir())) == 1:  # but for ours there is none yet
+            make_backup(load(ini), ini, to, NOW + timedelta(seconds=1))
+
+    first = make_backup(load(ini), ini, to, NOW, step=another)
+
+    assert not killed.exists()
+    assert len(list(to.iterdir())) == 2
+    assert verify_backup(first).faults == []
+
+
+def test_a_command_that_is_asked_to_end_leaves_nothing_half_made(
+    ini: Path, resources: Resources, tmp_path: Path
+) -> None:
+    to = tmp_path / "backups"
+    command = [sys.executable, "-P", "-m", "dicom_node", "backup", "create", str(to)]
+    with may_remove(resources.folder.root):  # it waits for that, its folder is made
+        started = subprocess.Popen([*command, "--config", str(ini)])
+        wait_until(lambda: bool(list(to.glob(f"*{UNFINISHED}"))), seconds=60, what="its folder")
+        started.terminate()
+        assert started.wait(60) == ExitStatus.TERMINATED
+
+    assert list(to.iterdir()) == []
 
 
 @pytest.mark.parametrize("inside", [".", "backups", "incoming/backups"])
