@@ -29,13 +29,13 @@ from dicom_node.network.tls import server_context
 from pipeline.errors import ModelError
 from pipeline.model.manifest import read_manifest
 from storage.database.engine import (
-    examine,
     is_absent,
     is_migrated,
     open_database,
     require_migrated,
     revision_of,
 )
+from storage.database.revisions import examine
 from storage.database.sessions import Sessions
 from storage.errors import ObjectsAway, StorageError, StorageUnwritable
 from storage.files.disk import GIGABYTE, disk_free, no_room

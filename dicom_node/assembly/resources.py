@@ -54,8 +54,8 @@ def open_resources(
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If the database cannot be opened, is of a newer version, or of an older one that is not to
-        be changed.
+        If the database cannot be opened, is of something else, of a newer version, or of an older
+        one that is not to be changed.
     NodeError
         If it knows files and the folder is a new one; if other receivers run that have other
         tables, or receivers are to share SQLite.
@@ -63,13 +63,14 @@ def open_resources(
     settings.storage.folder.mkdir(parents=True, exist_ok=True)
     check_receiver(settings)
     database = open_database(settings.database_url, is_shared=bool(settings.node.receiver))
+    is_new = revision_of(database) is None  # of something else it is nobody's to upgrade
     if settings.storage.objects:
         with _left_to_an_operator():
             migrate_new(database)
     elif not is_alone:
         with _among_others():
             require_migrated(database)
-    elif settings.storage.migrate_at_start or revision_of(database) is None:
+    elif settings.storage.migrate_at_start or is_new:
         migrate(database)
     else:
         require_migrated(database)

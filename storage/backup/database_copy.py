@@ -15,12 +15,12 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, update
+from sqlalchemy import Engine, update
 from sqlalchemy.engine import URL, make_url
 
 from storage.backup.from_sqlite import fill_from_sqlite
 from storage.backup.manifest import copy_file, for_us
-from storage.database.engine import open_database, opened, reading, revision_of
+from storage.database.engine import open_database, opened, revision_of
 from storage.database.faults import own_errors
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
@@ -92,11 +92,11 @@ def require_empty(url: str) -> None:
     try:
         if engine.dialect.name == "sqlite":
             if engine.url.database and Path(engine.url.database).exists():
+                revision_of(engine)
                 raise DatabaseUnusable("expected no database at database_url, found one")
             return
-        with own_errors(), reading(engine).connect() as connection:
-            if inspect(connection).get_table_names():
-                raise DatabaseUnusable("expected an empty database at database_url, got tables")
+        if revision_of(engine) is not None:
+            raise DatabaseUnusable("expected an empty database at database_url, got tables")
     finally:
         engine.dispose()
 

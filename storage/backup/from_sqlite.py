@@ -16,11 +16,10 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    inspect,
     select,
 )
 
-from storage.database.engine import changing_tables, require_migrated
+from storage.database.engine import changing_tables, require_migrated, revision_in
 from storage.database.schema import Base
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
@@ -53,7 +52,7 @@ def fill_from_sqlite(copy: Path, engine: Engine) -> None:
             ) from None
         with changing_tables(engine) as config, source.connect() as reader:
             writer: Connection = config.attributes["connection"]
-            if inspect(writer).get_table_names():
+            if revision_in(writer) is not None:
                 raise DatabaseUnusable("expected an empty database at database_url, got tables")
             command.upgrade(config, "head")
             _copy_all(reader, writer)

@@ -19,8 +19,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.database.faults import DAMAGED, is_read_only, own_errors
-from storage.errors import DatabaseUnavailable, DatabaseUnusable
+from storage.database.faults import is_read_only, own_errors
+from storage.database.own_tables import Owner, of_something_else, owner_of, relations_of
+from storage.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
 RETRY_SECONDS = 0.05  #: between two tries where SQLite does not wait itself
@@ -124,10 +125,10 @@ def migrate(engine: Engine) -> None:
     DatabaseUnavailable
         If the database cannot be opened, or its tables cannot be changed.
     DatabaseUnusable
-        If a newer version of the program has changed its tables.
+        If a newer version of the program has changed its tables, or they are of something else.
     """
     with changing_tables(engine) as config:
-        if _revision(config.attributes["connection"]) != scripts().get_current_head():
+        if revision_in(config.attributes["connection"]) != scripts().get_current_head():
             command.upgrade(config, "head")
 
 
@@ -162,7 +163,7 @@ def changing_tables(engine: Engine) -> Iterator[Config]:
                 f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}"
             )
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        refuse_newer(_revision(connection))
+        refuse_newer(revision_in(connection))
         config.attributes["connection"] = connection
         yield config
 
@@ -223,8 +224,8 @@ def is_migrated(engine: Engine) -> bool:
 
     Raises
     ------
-    DatabaseUnavailable
-        If the database cannot be read.
+    DatabaseUnavailable, DatabaseUnusable
+        As :func:`revision_of`.
     """
     return not is_absent(engine) and _current_revision(engine) == scripts().get_current_head()
 
@@ -237,7 +238,7 @@ def require_migrated(engine: Engine) -> None:
     DatabaseUnavailable
         If the database cannot be read.
     DatabaseUnusable
-        If there are no tables, or those of an older or newer version.
+        If there are no tables, or those of an older or newer version, or of something else.
     """
     revision = revision_of(engine)
     if revision is None:
@@ -253,24 +254,6 @@ def require_migrated(engine: Engine) -> None:
         )
 
 
-def examine(engine: Engine) -> None:
-    """Check that a database can be opened, is whole (SQLite: every page), and is not newer.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        If it cannot be read, or is damaged.
-    DatabaseUnusable
-        If it is of a newer version.
-    """
-    with own_errors(), reading(engine).connect() as connection:
-        if engine.dialect.name == "sqlite":
-            finding = str(connection.execute(text("PRAGMA quick_check(1)")).scalar())
-            if finding != "ok":
-                raise DatabaseUnavailable(f"{DAMAGED.what}: {DAMAGED.remedy}")
-        refuse_newer(_revision(connection))
-
-
 def revision_of(engine: Engine) -> str | None:
     """Read the revision of the tables; None if there are none, and no file is made.
 
@@ -278,6 +261,8 @@ def revision_of(engine: Engine) -> str | None:
     ------
     DatabaseUnavailable
         If the database cannot be read.
+    DatabaseUnusable
+        If it holds tables of something else, or ours do not name one revision.
     """
     return None if is_absent(engine) else _current_revision(engine)
 
@@ -301,11 +286,24 @@ def refuse_newer(revision: str | None) -> None:
 
 def _current_revision(engine: Engine) -> str | None:
     with own_errors(), reading(engine).connect() as connection:
-        return _revision(connection)
+        return revision_in(connection)
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def revision_in(connection: Connection) -> str | None:
+    """Read the revision of the tables that a connection leads to; raises as `revision_of`."""
+    relations = relations_of(connection)
+    owner = owner_of(relations)
+    if owner is Owner.NOBODY:
+        return None
+    if owner is Owner.OTHERS:
+        raise DatabaseUnusable(of_something_else(relations))
+    revisions = MigrationContext.configure(connection).get_current_heads()
+    if len(revisions) != 1:
+        raise DatabaseUnusable(
+            "expected one revision of the tables of the database (in alembic_version), got"
+            f" {', '.join(sorted(revisions)) or 'none'}: restore a copy of the database"
+        )
+    return revisions[0]
 
 
 @cache
@@ -356,13 +354,16 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Have a log written ahead; of a new database several programs may ask for that at a time.
+    """Have a log written ahead, unless the file is of something else.
 
-    SQLite turns all but one of them away at once, whatever the busy timeout.
+    Of a new database several programs may ask for that at a time: SQLite turns all but one of them
+    away at once, whatever the busy timeout.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
+            if owner_of(relations_of(connection)) is Owner.OTHERS:
+                return  # the file keeps for ever how its log is written
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as fault:
             if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database.columns import Digest, Uid, Words, word
-from storage.database.schema import Base
+from storage.database.schema import Base, Series
 from storage.states import SelfTestState
 
 
@@ -67,6 +75,7 @@ MAX_NAME = 64  #: characters of an attribute of equipment (PS3.5 6.2, LO)
 MAX_SCANNER = 200  #: characters of the name of a scanner
 Name = Words(MAX_NAME)
 Scanner = Words(MAX_SCANNER)
+HOLD, STOP = "hold", "stop"  #: actions: results are not delivered; series are not analysed either
 
 
 class SeriesEquipment(Base):
@@ -126,7 +135,7 @@ class DriftFinding(Base):
     what
         The figure, or the kind of news.
     action
-        What is done with series of the scanner meanwhile; not interpreted but for `HELD`.
+        What is done with series of the scanner meanwhile; storage knows `HOLD` and `STOP` alone.
     ended_by
         Who has accepted it.
     """
@@ -142,6 +151,23 @@ class DriftFinding(Base):
     action: Mapped[str] = mapped_column(String(16))
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_by: Mapped[str] = mapped_column(Words, default="")
+
+
+def is_held(*actions: str) -> ColumnElement[bool]:
+    """Build the condition for series whose scanner has a finding with one of some actions.
+
+    They wait until somebody accepts it.
+    """
+    return (
+        select(DriftFinding.id)
+        .join(SeriesEquipment, SeriesEquipment.scanner == DriftFinding.scanner)
+        .where(
+            SeriesEquipment.series_instance_uid == Series.series_instance_uid,
+            DriftFinding.ended_at.is_(None),
+            DriftFinding.action.in_(actions),
+        )
+        .exists()
+    )
 
 
 class DriftBaseline(Base):

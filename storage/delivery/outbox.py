@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from storage.database.held_scanners import HOLD, STOP, is_held
 from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.sessions import holder_of
+from storage.database.watch_tables import HOLD, STOP, is_held
 from storage.delivery.rejections import is_held_off
 from storage.delivery.series_completion import (
     Destinations,

@@ -14,9 +14,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from storage.database.held_scanners import HOLD, STOP, is_held
 from storage.database.schema import Result, Series
 from storage.database.self_test_series import of_patients
+from storage.database.watch_tables import HOLD, STOP, is_held
 from storage.states import SeriesState
 
 REFERENCE_LENGTH = (

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, true
 from sqlalchemy.orm import Session
 
-from storage.database.held_scanners import STOP, is_held
 from storage.database.schema import Series
+from storage.database.watch_tables import STOP, is_held
 from storage.states import SeriesState
 
 URGENT_AHEAD = timedelta(minutes=30)  #: an urgent series overtakes series that wait for less
