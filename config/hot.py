@@ -49,6 +49,7 @@ HOT: Mapping[str, frozenset[str]] = {
     "analysis": frozenset(
         {
             "threshold",
+            "bounds_by_scanner",
             "switch",
             "expires",
             "urgent_aes",

@@ -232,6 +232,12 @@ class AnalysisSettings(Section):
         " prediction sets (a model without them has its operating point); or 0 to 1: two answers,"
         " above and not above.",
     )
+    bounds_by_scanner: bool = Field(
+        default=False,
+        description="Take the bounds of the three answers from the scanner's group where the model"
+        " has some for it (`dicom-node calibrate --by-scanner`), of any other series from all"
+        " scanners; results say which. A threshold of your own goes before.",
+    )
     urgent_aes: AeTitles = Field(
         default=(),
         description="AE titles whose series go before others, separated by commas; as do those"

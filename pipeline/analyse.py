@@ -23,6 +23,7 @@ from pipeline.model.loading import Models
 from pipeline.options import AnalysisOptions
 from pipeline.quality_flags import judged_scan
 from pipeline.scan_quality.body_part import body_part_doubts
+from pipeline.series.attributes import scanner_of
 from pipeline.series.common_header import common_doubts
 from pipeline.series.eligibility import plausible
 from pipeline.series.orientation import Orientation, canonical
@@ -53,7 +54,7 @@ def analyse(
 ) -> Analysis:
     """Analyse a series, and decide which findings are reported; see `find`."""
     found = find(series, models, options, progress, now)
-    return decide(found, options, models.manifest)
+    return decide(found, options, models.manifest, scanner_of(series.common.header))
 
 
 def find(

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.model.manifest import DEFAULT_POINT, Manifest
+from pipeline.classifier.conformal import open_classes
+from pipeline.model.manifest import DEFAULT_POINT, Conformal, Manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
 from pipeline.types import (
@@ -21,6 +22,7 @@ from pipeline.types import (
     Classification,
     Doubt,
     Lesion,
+    ScannerBounds,
     Side,
     Unreported,
 )
@@ -31,9 +33,12 @@ OF_THE_SCORE = (QualityFlag.SCORE_UNCERTAIN, QualityFlag.THRESHOLD_AGAINST_SET)
 
 SITE_POINT = "site"  #: name of a threshold that the site has set
 SETS_POINT = "prediction sets"  #: name of the thresholds of three answers
+GROUP_POINT = "prediction sets of the scanner group"  #: the same of a group's own
 
 
-def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) -> Analysis:
+def decide(
+    undecided: Analysis, options: AnalysisOptions, manifest: Manifest, scanner: str
+) -> Analysis:
     """Call the score, and leave out the lesions of a negative series unless they are wanted.
 
     Parameters
@@ -44,8 +49,10 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
         The threshold, if the site has set one; and whether lesions of negative series are wanted.
     manifest
         The operating points of the model that made the analysis.
+    scanner
+        Name of the series' scanner (`pipeline.series.attributes.scanner_of`).
     """
-    called = answered(undecided.classification, options, manifest)
+    called = answered(undecided.classification, options, manifest, scanner)
     doubts = (
         *(doubt for doubt in undecided.doubts if doubt.code not in OF_THE_SCORE),
         *score_doubts(called),
@@ -65,11 +72,19 @@ def decide(undecided: Analysis, options: AnalysisOptions, manifest: Manifest) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Scores at which answers change; attributes as in `pipeline.types.Classification`."""
+    """Scores at which answers change; attributes as in `pipeline.types.Classification`.
+
+    Attributes
+    ----------
+    sets
+        Prediction sets that they come from; None of those of a threshold.
+    """
 
     threshold: float
     operating_point: str
     indeterminate_from: float | None = None
+    sets: Conformal | None = None
+    scanner_bounds: ScannerBounds | None = None
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -88,36 +103,72 @@ class Bounds:
         ).answer
 
 
-def bounds(threshold: float | None, manifest: Manifest) -> Bounds:
+def bounds(threshold: float | None, manifest: Manifest, scanner: str | None = None) -> Bounds:
     """Choose the scores at which answers change.
 
-    A threshold of the site gives two answers. Without one the first level of the model's
-    prediction sets gives three: below where the score leaves the negative class alone open,
-    above where the positive one alone, and indeterminate between. A model without prediction
-    sets has its operating point.
+    A threshold of the site gives two answers. Without one the first level of prediction sets gives
+    three: below where the score leaves the negative class alone open, above where the positive
+    one alone, and indeterminate between. The sets are those of the scanner's group, if bounds by
+    scanner are wanted and the group has some, else the model's. A model without prediction sets
+    has its operating point.
 
     Parameters
     ----------
     threshold
         Of the site; None takes the model's.
+    scanner
+        Name of the series' scanner; None takes the bounds of all scanners.
     """
     if threshold is not None:
         return Bounds(threshold=threshold, operating_point=SITE_POINT)
-    if manifest.conformal is None:
+    of_all = _of_sets(manifest.conformal, SETS_POINT)
+    if of_all is None:
         point = manifest.operating_points[DEFAULT_POINT]
-        return Bounds(threshold=point.threshold, operating_point=DEFAULT_POINT)
-    low, high = manifest.conformal.levels[0].indeterminate
-    return Bounds(threshold=high, operating_point=SETS_POINT, indeterminate_from=low)
+        of_all = Bounds(threshold=point.threshold, operating_point=DEFAULT_POINT)
+    if scanner is None:
+        return of_all
+    found = manifest.group_of(scanner)
+    if found is None:
+        return replace(of_all, scanner_bounds=ScannerBounds())
+    name, group = found
+    own = _of_sets(group.conformal, GROUP_POINT)
+    return replace(
+        own or of_all,
+        scanner_bounds=ScannerBounds(
+            group=name,
+            own=own is not None,
+            negatives=group.negatives,
+            positives=group.positives,
+        ),
+    )
 
 
-def answered(found: Classification, options: AnalysisOptions, manifest: Manifest) -> Classification:
-    """Set a score against the site's threshold, or else against the model's bounds."""
-    chosen = bounds(options.threshold, manifest)
+def _of_sets(sets: Conformal | None, point: str) -> Bounds | None:
+    """Bounds of the first level of prediction sets; None without any."""
+    if sets is None:
+        return None
+    low, high = sets.levels[0].indeterminate
+    return Bounds(threshold=high, operating_point=point, indeterminate_from=low, sets=sets)
+
+
+def answered(
+    found: Classification, options: AnalysisOptions, manifest: Manifest, scanner: str = ""
+) -> Classification:
+    """Set a score against the site's threshold, or else against the model's bounds.
+
+    Where a scanner group's own bounds decide, its prediction sets say which classes are open.
+    """
+    chosen = bounds(options.threshold, manifest, scanner if options.by_scanner else None)
+    open_now = found.prediction_set
+    if chosen.scanner_bounds is not None and chosen.scanner_bounds.own:
+        open_now = open_classes(found.score, chosen.sets)
     return replace(
         found,
         threshold=chosen.threshold,
         operating_point=chosen.operating_point,
         indeterminate_from=chosen.indeterminate_from,
+        prediction_set=open_now,
+        scanner_bounds=chosen.scanner_bounds,
     )
 
 

@@ -32,6 +32,8 @@ class AnalysisOptions:
     unreported_share, unreported_ml
         Of opacities in a series that is called negative: share of the lungs, 0 to 1, and volume
         of the largest one, ml, from which on the results say that there are changes.
+    by_scanner
+        Take the bounds of the scanner's group where the model has some; not with a `threshold`.
     lobes
         Look for the lobes, and measure the opacities in each.
     activation
@@ -42,6 +44,7 @@ class AnalysisOptions:
     lesions_when_negative: bool = False
     unreported_share: float = 0.01
     unreported_ml: float = 3.0
+    by_scanner: bool = False
     lobes: bool = False
     activation: str = str(ActivationMethod.DEFAULT)
 
@@ -62,5 +65,6 @@ class AnalysisOptions:
             "unreported share": f"{self.unreported_share:g}",
             "unreported ml": f"{self.unreported_ml:g}",
             "activation": self.activation,
+            **({"bounds by scanner": "yes"} if self.by_scanner else {}),
             **({"lobes": "yes"} if self.lobes else {}),
         }

@@ -337,6 +337,26 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerBounds:
+    """Group of a series' scanner, where a site takes bounds by scanner.
+
+    Attributes
+    ----------
+    group
+        Its name in the model's manifest; empty if the scanner is in none.
+    own
+        Whether the group's own bounds decide, or those of all scanners.
+    negatives, positives
+        Cases of the group by which the model was calibrated.
+    """
+
+    group: str = ""
+    own: bool = False
+    negatives: int = 0
+    positives: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
     """The classifier's answer. A model output, never a diagnosis.
 
@@ -347,13 +367,15 @@ class Classification:
     threshold
         Scores strictly above it are called positive.
     operating_point
-        Where the threshold comes from: ``prediction sets``, a name in the model's manifest, or
-        ``site``.
+        Where the threshold comes from: ``prediction sets``, ``prediction sets of the scanner
+        group``, a name in the model's manifest, or ``site``.
     indeterminate_from
         Scores from here up to the threshold, both included, are indeterminate; None where the
         threshold alone decides.
     prediction_set
         None if the model has no conformal thresholds.
+    scanner_bounds
+        None where the site does not take bounds by scanner, or has set a threshold.
     """
 
     score: float
@@ -361,6 +383,7 @@ class Classification:
     operating_point: str
     indeterminate_from: float | None = None
     prediction_set: PredictionSet | None = None
+    scanner_bounds: ScannerBounds | None = None
 
     @property
     def answer(self) -> Answer:

@@ -95,6 +95,7 @@ def drawn(
             result_key=f"{number:064d}",
             at=MOMENT,
             score=float(first),
+            scanner="",
             second=NewShadow(model="second", manifest_sha256="", score=float(other)),
         )
         for number, (first, other) in enumerate(zip(first_scores, second_scores, strict=True))
@@ -103,7 +104,7 @@ def drawn(
         f"2.25.{number}": Labelled(score=0.0, is_positive=bool(sick[number]), by_diagnosis=True)
         for number in np.flatnonzero(known)
     }
-    return pairs_of(found, truth, first=THREE, second=THREE), truth
+    return pairs_of(found, truth, first=lambda _: THREE, second=lambda _: THREE), truth
 
 
 def _scores(noise: np.ndarray, sick: np.ndarray, auc: float, shift: float) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.analysis.worker.messages import AnalysisConfig, ModelReference
+from pipeline.decision import Bounds, bounds
 from pipeline.encode.language.languages import Language
 from pipeline.encode.result.identity import Equipment, derived_uid
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
@@ -14,6 +16,23 @@ from pipeline.model.manifest import BUNDLED, read_manifest
 from pipeline.options import AnalysisOptions
 from pipeline.series.image_rules import SelectionRules
 from storage.files.installation import installation_of
+
+
+def bounds_in_use(settings: Settings, folder: Path) -> Callable[[str], Bounds]:
+    """Read by which bounds series of a scanner are called with a model, as settings are now.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If there is no model in the folder.
+    """
+    analysis, (manifest, _) = settings.analysis, read_manifest(folder)
+    threshold = None if analysis.threshold == "model" else analysis.threshold
+
+    def of_scanner(scanner: str) -> Bounds:
+        return bounds(threshold, manifest, scanner if analysis.bounds_by_scanner else None)
+
+    return of_scanner
 
 
 def model_folder(settings: Settings) -> Path:
@@ -105,6 +124,7 @@ def analysis_config_of(settings: Settings, model: ModelReference | None = None) 
             lesions_when_negative=analysis.lesions_when_negative,
             unreported_share=analysis.unreported_changes_percent / 100,
             unreported_ml=analysis.unreported_changes_ml,
+            by_scanner=analysis.bounds_by_scanner,
             lobes=analysis.lobes,
         ),
         series_number_base=results.series_number_base,

@@ -121,6 +121,8 @@ def findings(summary: Mapping[str, Any]) -> Iterator[str]:
         f"score {summary['score']:.3f}, {bounds} ({summary['operating_point']}):"
         f" {summary['decision']}"
     )
+    if summary["scanner_bounds"] is not None:
+        yield summary["scanner_bounds"]["sentence"]
     volumes = ", ".join(f"{side} {lungs[side]:.0f}" for side in found)
     yield f"lungs {lungs['total']:.0f} ml ({volumes}), by {summary['lung_method']}"
     if share["total"] is None:

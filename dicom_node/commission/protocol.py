@@ -29,7 +29,7 @@ from dicom_node.resources import Resources
 from dicom_node.self_test.case import self_test_datasets
 from dicom_node.self_test.request import self_test_now
 from pipeline.decision import bounds
-from pipeline.model.manifest import DEFAULT_POINT, read_manifest
+from pipeline.model.manifest import DEFAULT_POINT, Manifest, read_manifest
 from pipeline.synthetic.phantom.dicom import write_series
 from storage.results.self_tests import SelfTestRun
 from storage.states import SelfTestState
@@ -195,10 +195,12 @@ def threshold_lines(settings: Settings) -> list[tuple[str, str]]:
     chosen = settings.analysis.threshold
     found = bounds(None if chosen == "model" else float(chosen), manifest)
     low = found.indeterminate_from
+    by_scanner = settings.analysis.bounds_by_scanner and chosen == "model"
     return [
         ("scores are called positive above", f"{found.threshold:.4f}"),
         ("and are indeterminate from", "none is" if low is None else f"{low:.4f}"),
         ("which is", "the model's" if chosen == "model" else "set here ([analysis] threshold)"),
+        ("by scanner", _scanner_words(manifest) if by_scanner else "no: alike for all scanners"),
         ("default of the model", f"{manifest.operating_points[DEFAULT_POINT].threshold:.4f}"),
         ("lesions when negative", "yes" if settings.analysis.lesions_when_negative else "no"),
         (
@@ -212,6 +214,17 @@ def threshold_lines(settings: Settings) -> list[tuple[str, str]]:
             f" from {settings.selection.min_coverage_mm:g} mm",
         ),
     ]
+
+
+def _scanner_words(manifest: Manifest) -> str:
+    """Name the scanner groups with bounds of their own, and these."""
+    own = {
+        name: group.conformal.levels[0].indeterminate
+        for name, group in manifest.scanner_groups.items()
+        if group.conformal is not None
+    }
+    words = [f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in own.items()]
+    return ", ".join(words) or "the model has no bounds of scanner groups"
 
 
 def _pictures(resources: Resources, run: SelfTestRun, folder: Path) -> tuple[list[Path], str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
 from config.versions import Change
 from dicom_node.console.language.translation import _, mark, ngettext
+from pipeline.encode.common.scanner_bounds import scanner_words
 from pipeline.reasons import ClosedBy, FailedReason, UnsuitableReason
+from pipeline.types import ScannerBounds
 from storage.console.series_page import SeriesPage
 from storage.console.worklist import Line
 from storage.states import DeliveryState, SeriesState
@@ -124,6 +126,15 @@ def decision_words(line: Line) -> str:
     if line.positive is None:
         return _("indeterminate, {low} to {high}", low=least, high=value)
     return _("above {value}", value=value) if line.positive else _("below {value}", value=least)
+
+
+def scanner_bounds_words(line: Line) -> str:
+    """Say whose bounds decide, and why; empty where they are not taken by scanner."""
+    said = line.summary.get("scanner_bounds")
+    if line.score is None or not said:
+        return ""
+    names = (field.name for field in fields(ScannerBounds))
+    return scanner_words(ScannerBounds(**{name: said[name] for name in names}))
 
 
 def score_words(line: Line) -> str:

@@ -165,7 +165,10 @@ def _months(counts: Mapping[str, int]) -> Months | None:
 def _card(manifest: Manifest) -> dict[str, Any]:
     """Give what a reader of the inventory asks of a model."""
     whole = manifest.model_dump(mode="json", by_alias=True)
-    names = ("created", "networks", "calibration", "operating_points", "conformal", "card")
+    names = (
+        *("created", "networks", "calibration", "operating_points"),
+        *("conformal", "scanner_groups", "card"),
+    )
     return {name: whole[name] for name in names}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import JsonValue
 
+from pipeline.classifier.conformal import fewest_cases
 from pipeline.model.errata import read_errata
 from pipeline.model.manifest import (
     BUNDLED,
@@ -13,8 +14,11 @@ from pipeline.model.manifest import (
     Manifest,
     MeasuredShare,
     ReferenceEntry,
+    ScannerGroup,
     read_manifest,
 )
+
+NO_GROUPS = "None: they are alike for all scanners."
 
 
 def bundled_card() -> str:
@@ -39,6 +43,7 @@ def bundled_card() -> str:
         ("Limits", _list(card.limits)),
         ("Operating points", _points(manifest)),
         ("Prediction sets", _sets(manifest.conformal)),
+        ("Bounds by scanner", _groups(manifest)),
         ("Cases of its kind", reference_in_words(manifest.reference)),
         ("Figures", "\n".join(_tree(card.metrics))),
         ("Made again by", card.reproduce),
@@ -57,6 +62,46 @@ def share_in_words(share: MeasuredShare | None, unmeasured: str = "not measured"
         return unmeasured
     value = share.count / share.cases
     return f"{value:.3f} ({share.low:.3f} to {share.high:.3f}; {share.count}/{share.cases})"
+
+
+def group_lines(groups: Mapping[str, ScannerGroup], of_all: Conformal | None) -> Iterator[str]:
+    """Say of each group of scanners what its bounds are, and by which cases.
+
+    Parameters
+    ----------
+    of_all
+        Prediction sets of all scanners.
+    """
+    needed = fewest_cases(of_all.levels[0].coverage) if of_all else 0
+    for name, group in groups.items():
+        cases = f"{group.negatives} negative and {group.positives} positive cases"
+        scanners = ", ".join(group.scanners)
+        if group.conformal is None:
+            few = f"too few, {needed} patients of each class are needed"
+            yield f"{name} ({scanners}): {cases}, {few}; the bounds of all scanners hold"
+            continue
+        level = group.conformal.levels[0]
+        low, high = level.indeterminate
+        kept = (
+            _kept("negative", group.kept_negative, level.measured_negative, group.by_all_negative),
+            _kept("positive", group.kept_positive, level.measured_positive, group.by_all_positive),
+        )
+        yield (
+            f"{name} ({scanners}): indeterminate {low:.4f} to {high:.4f}, by {cases}; "
+            + "; ".join(kept)
+        )
+
+
+def _kept(
+    name: str,
+    likely: tuple[float, float] | None,
+    own: MeasuredShare | None,
+    by_all: MeasuredShare | None,
+) -> str:
+    """Write what the sets of a group keep of a class, and what those of all keep of the same."""
+    low, high = likely or (0.0, 1.0)
+    measured = f"of test cases {share_in_words(own)}, by the bounds of all {share_in_words(by_all)}"
+    return f"kept, {name}: between {low:.3f} and {high:.3f} of new cases (95 %), {measured}"
 
 
 def reference_in_words(reference: ReferenceEntry | None) -> str:
@@ -130,6 +175,10 @@ def _sets(conformal: Conformal | None) -> str:
     ]
     head = ("promised", "negative up to", "positive from", "kept, negative", "kept, positive")
     return f"{_table(head, rows)}\n\nChosen on {conformal.source}."
+
+
+def _groups(manifest: Manifest) -> str:
+    return _list(group_lines(manifest.scanner_groups, manifest.conformal)) or NO_GROUPS
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

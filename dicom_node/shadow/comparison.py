@@ -7,7 +7,7 @@ in which both found something. What differs most is listed of all series.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,6 +70,8 @@ class Pair:
         return self.second_answer not in {None, self.first_answer}
 
 
+BoundsOfScanner = Callable[[str], Bounds]
+
 Pairs = Mapping[str, tuple[ShadowPair, Pair]]
 """By Series Instance UID, in the order of analysis."""
 
@@ -123,8 +125,8 @@ def pairs_of(
     found: Iterable[ShadowPair],
     truth: Mapping[str, Labelled],
     *,
-    first: Bounds,
-    second: Bounds,
+    first: BoundsOfScanner,
+    second: BoundsOfScanner,
 ) -> Pairs:
     """Put together what is known of each series.
 
@@ -133,7 +135,7 @@ def pairs_of(
     truth
         By Series Instance UID.
     first, second
-        Scores at which the answers of the models change.
+        Scores at which the answers of the models change, by the name of the scanner.
     """
     return {one.series_instance_uid: (one, _pair(one, truth, first, second)) for one in found}
 
@@ -183,7 +185,12 @@ def compare(pairs: Pairs, truth: Mapping[str, Labelled]) -> Comparison:
     )
 
 
-def _pair(one: ShadowPair, truth: Mapping[str, Labelled], first: Bounds, second: Bounds) -> Pair:
+def _pair(
+    one: ShadowPair,
+    truth: Mapping[str, Labelled],
+    first: BoundsOfScanner,
+    second: BoundsOfScanner,
+) -> Pair:
     found, label = one.second, truth.get(one.series_instance_uid)
     return Pair(
         reference=reference_of(one.result_key),
@@ -191,8 +198,8 @@ def _pair(one: ShadowPair, truth: Mapping[str, Labelled], first: Bounds, second:
         at=one.at,
         first=one.score,
         second=found.score,
-        first_answer=first.answer(one.score),
-        second_answer=None if found.score is None else second.answer(found.score),
+        first_answer=first(one.scanner).answer(one.score),
+        second_answer=None if found.score is None else second(one.scanner).answer(found.score),
         first_opacities_ml=found.opacities_of_result_ml,
         second_opacities_ml=found.opacities_ml,
         first_lungs_ml=found.lungs_of_result_ml,

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.analysis.configuration import model_folder, model_of
+from dicom_node.analysis.configuration import bounds_in_use, model_folder, model_of
 from dicom_node.analysis.oversight.shadow_job import BACKLOG
 from dicom_node.assembly.shadow import second_model_of
 from dicom_node.console.feedback.truth import Labelled, labelled
 from dicom_node.errors import NodeError
 from dicom_node.shadow.comparison import Comparison, Pair, compare, pairs_of
 from dicom_node.shadow.gate import Condition, GateRule, conditions
-from pipeline.decision import Bounds, bounds
-from pipeline.model.manifest import read_manifest
 from storage.database.sessions import Session
 from storage.results.answers import answers_to, assessed_results
 from storage.results.shadow import ShadowPair, count_waiting, shadow_pairs
@@ -73,8 +70,8 @@ def shadow_overview(
     pairs = pairs_of(
         found,
         truth,
-        first=_bounds(settings, model_folder(settings)),
-        second=_bounds(settings, second.folder),
+        first=bounds_in_use(settings, model_folder(settings)),
+        second=bounds_in_use(settings, second.folder),
     )
     comparison = compare(pairs, truth)
     judged = conditions(comparison, gate_rule_of(settings))
@@ -107,8 +104,3 @@ def _truth(session: Session, found: list[ShadowPair], model: str) -> Mapping[str
     answers = answers_to(session, [one.series_instance_uid for one in found])
     results = assessed_results(session, {one.result_key for one in answers} - {""})
     return {one.series_instance_uid: one for one in labelled(answers, results, model=model)}
-
-
-def _bounds(settings: Settings, folder: Path) -> Bounds:
-    threshold = settings.analysis.threshold
-    return bounds(None if threshold == "model" else threshold, read_manifest(folder)[0])

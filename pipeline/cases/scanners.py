@@ -64,6 +64,29 @@ def scanner_groups(cases: Sequence[Case]) -> tuple[str, ...]:
     return groups
 
 
+def named_scanners(cases: Sequence[Case]) -> tuple[CaseScanner, ...]:
+    """Name the scanner of each case, so that a scanner tells its group.
+
+    Raises
+    ------
+    PipelineError
+        If a case is of no group, or a scanner of two.
+    """
+    found = tuple(map(case_scanner, cases))
+    faults = list(_unnamed(cases, [one.group for one in found]))
+    firsts: dict[str, tuple[Case, str]] = {}
+    for case, one in zip(cases, found, strict=True):
+        first, of_first = firsts.setdefault(one.name, (case, one.group))
+        if one.group != of_first:
+            faults.append(
+                f"{case.place}: the group of the scanner {one.name} in {first.place} expected"
+                f" ({of_first}), got {one.group}"
+            )
+    if faults:
+        raise PipelineError("; ".join(faults))
+    return found
+
+
 def _unnamed(cases: Sequence[Case], groups: Sequence[str]) -> Iterator[str]:
     for case, group in zip(cases, groups, strict=True):
         if not group:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.model.manifest import Conformal
 from pipeline.types import PredictionSet, ScoreClass
 
 ROUNDING = 1e-9  #: 0.1 of 10 cases is one case, whatever binary fractions say
@@ -43,8 +44,8 @@ def conformal_thresholds(
     scores
         ``(N,)``, 0 to 1, for the positive class.
     labels
-        ``(N,)``, True for positive. A class with too few cases for the promise, fewer than
-        ``coverage / (1 - coverage)``, is in every set.
+        ``(N,)``, True for positive. A class with too few cases for the promise, see
+        `fewest_cases`, is in every set.
     coverage
         Between 0 and 1.
 
@@ -66,8 +67,21 @@ def conformal_thresholds(
 
 def _least_usual(own: NDArray[np.float64], coverage: float) -> float:
     """Score of a class that a new case of it undercuts with a chance of 1 - coverage at most."""
-    rank = int(np.floor((1 - coverage) * (len(own) + 1) + ROUNDING))
+    rank = rank_of(len(own), coverage)
     return float(np.sort(own)[rank - 1]) if rank else -np.inf
+
+
+def rank_of(cases: int, coverage: float) -> int:
+    """Place of the case of a class that is its bound, from the least usual one; 0 if none can be.
+
+    Of as many new cases, less one, the promised share must be no less usual than it.
+    """
+    return int(np.floor((1 - coverage) * (cases + 1) + ROUNDING))
+
+
+def fewest_cases(coverage: float) -> int:
+    """Cases of a class without which no case of it can be its bound: 9 for 0.9, 19 for 0.95."""
+    return int(np.ceil(coverage / (1 - coverage) - ROUNDING))
 
 
 def prediction_set(score: float, thresholds: ConformalThresholds) -> PredictionSet:
@@ -80,3 +94,16 @@ def prediction_set(score: float, thresholds: ConformalThresholds) -> PredictionS
         coverage=thresholds.coverage,
         classes=tuple(name for name, possible in open_classes if possible),
     )
+
+
+def open_classes(score: float, conformal: Conformal | None) -> PredictionSet | None:
+    """Prediction set of a score at the first of the levels; None without any sets."""
+    if conformal is None:
+        return None
+    level = conformal.levels[0]
+    thresholds = ConformalThresholds(
+        coverage=level.coverage,
+        negative_at_most=level.negative_at_most,
+        positive_at_least=level.positive_at_least,
+    )
+    return prediction_set(score, thresholds)

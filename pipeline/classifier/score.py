@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.classifier.conformal import ConformalThresholds, prediction_set
+from pipeline.classifier.conformal import open_classes
 from pipeline.classifier.input import NetworkInput
 from pipeline.errors import ModelError
 from pipeline.model.loading import Models
-from pipeline.model.manifest import DEFAULT_POINT, Conformal, Manifest
+from pipeline.model.manifest import DEFAULT_POINT, Manifest
 from pipeline.networks.decovnet import POSITIVE
 from pipeline.networks.explainable import Explained
-from pipeline.types import Classification, PredictionSet
+from pipeline.types import Classification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,16 +104,3 @@ def call(score: float, manifest: Manifest) -> Classification:
         operating_point=DEFAULT_POINT,
         prediction_set=open_classes(score, manifest.conformal),
     )
-
-
-def open_classes(score: float, conformal: Conformal | None) -> PredictionSet | None:
-    """Prediction set of a score at the first of the model's levels; None if it has none."""
-    if conformal is None:
-        return None
-    level = conformal.levels[0]
-    thresholds = ConformalThresholds(
-        coverage=level.coverage,
-        negative_at_most=level.negative_at_most,
-        positive_at_least=level.positive_at_least,
-    )
-    return prediction_set(score, thresholds)

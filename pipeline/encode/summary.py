@@ -9,6 +9,7 @@ from typing import Any
 from pydicom import Dataset
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.scanner_bounds import scanner_words
 from pipeline.encode.result.identity import Prior
 from pipeline.encode.source.key_slices import image_name, key_slice
 from pipeline.encode.source.source_slices import SourceSlice, real_slices
@@ -16,7 +17,15 @@ from pipeline.lobar_extent import LobarExtent
 from pipeline.low_attenuation import LowAttenuation
 from pipeline.opacity_content import content_of
 from pipeline.series.attributes import calendar_date, code, optional_number, scanner_of, text
-from pipeline.types import Analysis, CtSeries, Lesion, PredictionSet, Provenance, Unreported
+from pipeline.types import (
+    Analysis,
+    Classification,
+    CtSeries,
+    Lesion,
+    PredictionSet,
+    Provenance,
+    Unreported,
+)
 
 SEXES = frozenset({"F", "M", "O"})  #: defined terms of Patient's Sex, PS3.3 C.7.1.1
 PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}  #: units of an Age String
@@ -40,6 +49,7 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "threshold": classification.threshold,
         "indeterminate_from": classification.indeterminate_from,
         "operating_point": classification.operating_point,
+        "scanner_bounds": _scanner_bounds(classification),
         "answer": str(classification.answer),
         "decision": sentences.decision(classification),
         "prediction_set": _prediction_set(classification.prediction_set),
@@ -61,6 +71,14 @@ def summary(series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...] = ()
         "doubts": [{"code": doubt.code, "text": doubt.text} for doubt in analysis.doubts],
         "provenance": _provenance(analysis.provenance),
     }
+
+
+def _scanner_bounds(classification: Classification) -> dict[str, Any] | None:
+    """Whose bounds decide, in values and words; None where they are not taken by scanner."""
+    found = classification.scanner_bounds
+    if found is None:
+        return None
+    return {**asdict(found), "sentence": scanner_words(found)}
 
 
 def _prediction_set(found: PredictionSet | None) -> dict[str, Any] | None:

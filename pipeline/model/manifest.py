@@ -7,6 +7,7 @@ the weights were fitted to, and are not turned on site.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import date
 from math import nextafter
 from pathlib import Path
@@ -193,6 +194,33 @@ class Conformal(_Value):
     source: Annotated[Text, Field(alias="from")]
 
 
+class ScannerGroup(_Value):
+    """Scanners whose series may have bounds of their own.
+
+    `scanners` are the names with which results of theirs are stored. `conformal` is missing where
+    there were too few cases: the sets of all hold. Of new cases like those that chose the bounds
+    a share between `kept_negative` (`kept_positive`) has its own class in the set of the first
+    level, with 95 %; `by_all_negative` (`by_all_positive`) says what the sets of all kept of the
+    cases on which those of the group were measured.
+    """
+
+    scanners: Annotated[tuple[Text, ...], Field(min_length=1)]
+    negatives: Annotated[int, Field(ge=0)]
+    positives: Annotated[int, Field(ge=0)]
+    conformal: Conformal | None = None
+    kept_negative: tuple[Share, Share] | None = None
+    kept_positive: tuple[Share, Share] | None = None
+    by_all_negative: MeasuredShare | None = None
+    by_all_positive: MeasuredShare | None = None
+
+
+def _each_in_one(groups: dict[str, ScannerGroup]) -> dict[str, ScannerGroup]:
+    listed = Counter(name for group in groups.values() for name in set(group.scanners))
+    if several := sorted(name for name, count in listed.items() if count > 1):
+        raise ValueError(f"expected each scanner in one group, got {', '.join(several)} in several")
+    return groups
+
+
 class ReferenceEntry(_Value):
     """Features of cases of the training's kind: those far from them are doubted.
 
@@ -230,9 +258,17 @@ class Manifest(_Value):
     calibration: Calibration
     operating_points: Annotated[dict[str, OperatingPoint], AfterValidator(_at_default)]
     conformal: Conformal | None = None
+    scanner_groups: Annotated[dict[Text, ScannerGroup], AfterValidator(_each_in_one)] = {}
     reference: ReferenceEntry | None = None
     acquisition: dict[AcquisitionFigure, Bounds] = {}
     card: Card
+
+    def group_of(self, scanner: str) -> tuple[str, ScannerGroup] | None:
+        """Find the group of a scanner, with its name; None if it is in none."""
+        for name, group in self.scanner_groups.items():
+            if scanner in group.scanners:
+                return name, group
+        return None
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:

@@ -59,7 +59,7 @@ class ShadowPair:
     ----------
     patient
         Digest, or the series where the patient is not known.
-    score
+    score, scanner
         Of the result.
     second
         What the second model found.
@@ -70,6 +70,7 @@ class ShadowPair:
     result_key: str
     at: datetime
     score: float
+    scanner: str
     second: NewShadow
 
 
@@ -157,7 +158,7 @@ def shadow_pairs(
         Of the second one.
     """
     rows = session.execute(
-        select(ShadowResult, Result.score, Series.patient_key)
+        select(ShadowResult, Result.score, Result.scanner, Series.patient_key)
         .join(Result, Result.key == ShadowResult.result_key)
         .join(Series, Series.series_instance_uid == ShadowResult.series_instance_uid)
         .where(
@@ -169,7 +170,7 @@ def shadow_pairs(
         .order_by(ShadowResult.id)
     )
     latest: dict[str, ShadowPair] = {}
-    for row, score, patient_key in rows:
+    for row, score, scanner, patient_key in rows:
         if score is None:
             continue
         latest.pop(row.series_instance_uid, None)
@@ -179,6 +180,7 @@ def shadow_pairs(
             result_key=row.result_key,
             at=row.at,
             score=score,
+            scanner=scanner,
             second=NewShadow(**{name: getattr(row, name) for name in NewShadow.__slots__}),
         )
     return list(latest.values())

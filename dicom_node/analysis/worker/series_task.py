@@ -42,6 +42,7 @@ from pipeline.encode.result.result_objects import ResultBundle, ResultObject
 from pipeline.errors import PipelineError, UnsuitableSeries
 from pipeline.model.manifest import read_manifest
 from pipeline.options import METHOD
+from pipeline.series.attributes import scanner_of
 from pipeline.series.selection import select
 from pipeline.side_by_side import both
 
@@ -160,7 +161,8 @@ def _analysed(request: AnalysisRequest, watch: Stopwatch, hand_over: HandOver) -
 
     manifest, _ = read_manifest(folder_of(request.config.model))
     watch.progress("encode", 0.0)
-    analysis = decide(undecided, request.config.options, manifest)
+    scanner = scanner_of(series.common.header)
+    analysis = decide(undecided, request.config.options, manifest, scanner)
     series = with_proof(series, request.closed_by)
     return encode_decided(request, series, analysis, keep, watch, hand_over)
 

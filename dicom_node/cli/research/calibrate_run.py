@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,9 @@ from rich.table import Table
 from dicom_node.cli.options import bar
 from dicom_node.cli.research.evaluate_run import scores_of, with_both_classes
 from dicom_node.errors import NodeError
-from dicom_node.maintenance.model_card import share_in_words
+from dicom_node.maintenance.model_card import group_lines, share_in_words
 from pipeline.cases.case_list import Case, Split, read_cases
+from pipeline.cases.scanners import named_scanners
 from pipeline.evaluation.calibration.fit_reference import FOLDS
 from pipeline.evaluation.calibration.temperature import Calibrated, calibrate_scores, rescaled
 from pipeline.evaluation.calibration.trust import Answers, Trust, answers, calibrate_trust
@@ -73,12 +75,23 @@ def fit(model: Path, scores: Path) -> Fitted:
 
 
 def answers_of(
-    model: Path, cases: Mapping[Split, list[Case]], console: Console
+    model: Path, cases: Mapping[Split, list[Case]], console: Console, *, by_scanner: bool
 ) -> dict[Split, Answers]:
-    """Score the cases of each split with the model, and take their features."""
+    """Score the cases of each split with the model, and take their features.
+
+    Parameters
+    ----------
+    by_scanner
+        Whether the scanner of each case is named.
+    """
+    scanners = iter(named_scanners([*chain(*cases.values())]) if by_scanner else ())
+    of_split = {split: tuple(islice(scanners, len(part))) for split, part in cases.items()}
     models = load(model, device_for("auto"))
     with bar(console) as progress:
-        return {split: _of_split(split, part, models, progress) for split, part in cases.items()}
+        return {
+            split: replace(_of_split(split, part, models, progress), scanners=of_split[split])
+            for split, part in cases.items()
+        }
 
 
 def _of_split(split: Split, cases: list[Case], models: Models, progress: Progress) -> Answers:
@@ -155,6 +168,8 @@ def _print_trust(trust: Trust, console: Console) -> None:
             share_in_words(level.measured_positive, NO_TEST_CASES),
         )
     console.print(table)
+    for line in group_lines(trust.groups, trust.conformal):
+        console.print(f"scanners {line}", highlight=False, markup=False)
     console.print(
         f"reference of {trust.cases} cases, limit {trust.fitted.limit:.1f}; "
         f"test cases beyond it: {share_in_words(trust.flagged, NO_TEST_CASES)}"

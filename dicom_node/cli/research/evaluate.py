@@ -91,6 +91,14 @@ def calibrate(
     point: Annotated[
         Point, typer.Option(help="Operating point that becomes the default.")
     ] = Point.youden,
+    by_scanner: Annotated[
+        bool,
+        typer.Option(
+            "--by-scanner",
+            help="Of --cases: prediction sets of each group of scanners with enough cases too, for"
+            " [analysis] bounds_by_scanner.",
+        ),
+    ] = False,
 ) -> None:
     """Fit a model to cases of your own.
 
@@ -99,6 +107,8 @@ def calibrate(
     """
     if scores is None and cases is None:
         raise UsageError("expected --scores, --cases, or both")
+    if by_scanner and cases is None:
+        raise UsageError("expected --cases with --by-scanner")
     needs_extra()
     from dicom_node.cli.research.calibrate_run import (
         answers_of,
@@ -109,5 +119,5 @@ def calibrate(
 
     listed = read_split_cases(cases) if cases else None
     fitted = fit(model, scores) if scores else None
-    answers = answers_of(model, listed, out) if listed else None
+    answers = answers_of(model, listed, out, by_scanner=by_scanner) if listed else None
     calibrate_model(model, fitted, answers, point, out)

@@ -13,7 +13,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dicom_node.maintenance.model_card import reference_in_words, share_in_words
+from dicom_node.maintenance.model_card import (
+    NO_GROUPS,
+    group_lines,
+    reference_in_words,
+    share_in_words,
+)
 from pipeline.decision import Bounds, bounds
 from pipeline.errors import ModelError
 from pipeline.model.errata import Erratum
@@ -48,6 +53,7 @@ def card(manifest: Manifest, sha256: str, errata: Sequence[Erratum] = ()) -> Ren
         _section("Figures", _tree(text.metrics)),
         _section("Operating points", _points(manifest)),
         _section("Prediction sets", _sets(manifest.conformal)),
+        _section("Bounds by scanner", _groups(manifest)),
         _section("Cases of its kind", Text(reference_in_words(manifest.reference))),
         _section("Limits", _list(text.limits)),
         _section("Not for", _list(text.not_for)),
@@ -70,6 +76,12 @@ def _corrections(errata: Sequence[Erratum]) -> Iterator[RenderableType]:
     if errata:
         lines = (f"{erratum.date.isoformat()}: {erratum.text}" for erratum in errata)
         yield _section("Corrections", _list(lines))
+
+
+def _groups(manifest: Manifest) -> RenderableType:
+    if not manifest.scanner_groups:
+        return Text(NO_GROUPS)
+    return _list(group_lines(manifest.scanner_groups, manifest.conformal))
 
 
 def _list(lines: Iterable[str]) -> RenderableType:

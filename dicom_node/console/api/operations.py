@@ -35,6 +35,7 @@ MEASURES = (
     "notice",
     "threshold",
     "operating_point",
+    "scanner_bounds",
     "involvement",
     "lungs_ml",
     "opacities_ml",

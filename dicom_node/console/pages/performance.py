@@ -16,6 +16,7 @@ from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import (
     bounds_of,
+    has_scanner_bounds,
     model_name,
     read_percent,
 )
@@ -78,6 +79,7 @@ def _page(
         found=performance(known, threshold=threshold, prevalence=percent / 100),
         model=model_name(console),
         threshold=threshold,
+        others_differ=has_scanner_bounds(console),
         percent=percent,
         days=days,
         periods=PERIODS,

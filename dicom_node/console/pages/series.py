@@ -23,6 +23,7 @@ from dicom_node.console.pictures import WINDOWS, Drawable, Drawing
 from dicom_node.console.words import (
     decision_words,
     reason_sentence,
+    scanner_bounds_words,
     score_words,
     standing,
     steps,
@@ -143,6 +144,7 @@ def show_series(
         decision=decision_words(line),
         summary={**UNKNOWN, **summary},
         lesions=lesions,
+        scanner_bounds=scanner_bounds_words(line),
         withheld=withheld_words(line),
         slices=slices_of(found),
         numbered=numbered(lesions),

@@ -18,7 +18,7 @@ from config.editing import changed_text
 from config.errors import SettingsError
 from config.reader import read_text
 from config.versions import Version, digest, write_settings
-from dicom_node.analysis.configuration import model_folder
+from dicom_node.analysis.configuration import bounds_in_use, model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.feedback.truth import labelled
@@ -27,7 +27,7 @@ from dicom_node.console.pages.settings import history, record_written
 from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.score_table import NEVER
 from dicom_node.console.trial import BINS, card_points, changed, tried
-from pipeline.decision import SITE_POINT, Bounds, bounds
+from pipeline.decision import SITE_POINT, Bounds
 from pipeline.model.manifest import read_manifest
 from storage.console.scores import Choice, cases_of, kernels, scanners
 from storage.console.worklist import senders
@@ -115,11 +115,18 @@ def _threshold(text: str) -> float:
     return threshold
 
 
-def bounds_of(console: Console) -> Bounds:
-    """Give the bounds in use: the threshold that is set, or else those of the model."""
-    chosen = console.settings().analysis.threshold
+def bounds_of(console: Console, scanner: str = "") -> Bounds:
+    """Give the bounds in use for a scanner; without one those of all scanners."""
+    return bounds_in_use(console.settings(), model_folder(console.settings()))(scanner)
+
+
+def has_scanner_bounds(console: Console) -> bool:
+    """Say whether series of some scanners are called by bounds of their group."""
+    analysis = console.settings().analysis
     manifest, _digest = read_manifest(model_folder(console.settings()))
-    return bounds(None if chosen == "model" else float(chosen), manifest)
+    groups = manifest.scanner_groups.values()
+    wanted = analysis.bounds_by_scanner and analysis.threshold == "model"
+    return wanted and any(group.conformal is not None for group in groups)
 
 
 def card_of(console: Console) -> Mapping[str, Any]:
@@ -162,8 +169,8 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
 
 
 def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
-    now = bounds_of(console)
-    asked = _asked(query, now.threshold)
+    asked = _asked(query, bounds_of(console).threshold)
+    now = bounds_of(console, asked.scanner)
     then = Bounds(threshold=asked.threshold, operating_point=SITE_POINT)
     since, model = console.clock() - timedelta(days=asked.days), model_name(console)
     of_model = console.scores.columns().chosen(Choice(since=NEVER, model=model))
@@ -194,6 +201,7 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         "trial": trial,
         "is_in_use": then == now,
         "asked": asked,
+        "others_differ": not asked.scanner and has_scanner_bounds(console),
         "cases": cases,
         "bins": BINS,
         "seen": seen,

@@ -151,6 +151,7 @@ def operating_point(classification: Classification) -> str:
         "site": _("site"),
         "default": _("default"),
         "prediction sets": _("prediction sets"),
+        "prediction sets of the scanner group": _("prediction sets of the scanner group"),
     }
     return known.get(named) or ascii_text(named)
 

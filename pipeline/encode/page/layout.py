@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.scanner_bounds import scanner_words
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS, REMAINING_COLOUR, segments
 from pipeline.encode.language.translation import _, current_language, writing_in
 from pipeline.encode.language.translation import day as written_day
@@ -281,6 +282,8 @@ def _notes(series: CtSeries, analysis: Analysis) -> Iterator[tuple[str, Colour]]
         yield doubt, AMBER
     if not doubts and analysis.unreported is None:
         yield _("No flag raised."), FAINT
+    if whose := scanner_words(analysis.classification.scanner_bounds):
+        yield whose, PLAIN
     for severity in sentences.lobes_sentences(analysis)[:1]:
         yield severity, PLAIN
     if affected := sentences.affected_lobes_sentence(analysis):

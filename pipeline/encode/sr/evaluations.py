@@ -12,6 +12,7 @@ import highdicom.sr as hd
 from pydicom.sr.coding import Code
 
 from pipeline.encode.common import sentences
+from pipeline.encode.common.scanner_bounds import scanner_words
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
 from pipeline.encode.result.identity import Prior
@@ -55,11 +56,13 @@ def _texts(
     series: CtSeries, analysis: Analysis, priors: tuple[Prior, ...]
 ) -> list[hd.TextContentItem]:
     classification = analysis.classification
+    whose = scanner_words(classification.scanner_bounds)
     rows = [
         (codes.NOTICE, _(sentences.RESEARCH_NOTICE)),
         (codes.SENTENCE, sentences.ready_sentence(series, analysis, priors)),
         (codes.SCORE_MEANING, _(sentences.SCORE_MEANING)),
         (codes.OPERATING_POINT, sentences.operating_point(classification)),
+        *([(codes.OPERATING_POINT, whose)] if whose else []),
         *((codes.PROMISE, text) for text in sentences.promise_sentences(analysis)),
         (codes.COMPLETENESS, sentences.completeness_sentence(series)),
         (codes.LUNG_METHOD, sentences.ascii_text(analysis.lungs.method)),

@@ -16,6 +16,7 @@ from pydicom.uid import EnhancedSRStorage
 
 from pipeline.encode.common import sentences
 from pipeline.encode.common.modules import add_anatomy
+from pipeline.encode.common.scanner_bounds import scanner_words
 from pipeline.encode.common.segments import MAX_LESION_SEGMENTS
 from pipeline.encode.language.translation import _
 from pipeline.encode.result import codes
@@ -159,6 +160,8 @@ def _procedure(
     for text in sentences.quality_sentences(series, analysis):
         yield codes.QUALITY, text
     yield codes.SCORE_MEANING, _(sentences.SCORE_MEANING)
+    if whose := scanner_words(analysis.classification.scanner_bounds):
+        yield codes.OPERATING_POINT, whose
     for text in sentences.promise_sentences(analysis):
         yield codes.PROMISE, text
     if context.products.heatmap is not HeatmapForm.NONE:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from pipeline.atomic_write import write_whole
 from pipeline.evaluation.calibration.temperature import Calibrated, rescaled
@@ -35,7 +37,7 @@ def write_calibration(
     """Enter temperature, operating points and their origin into ``manifest.json``.
 
     Points of other names are carried over to the new temperature, so that they call the same
-    series positive as before; so are prediction sets.
+    series positive as before; so are prediction sets, those of scanner groups too.
 
     Parameters
     ----------
@@ -54,9 +56,9 @@ def write_calibration(
     manifest = _manifest(folder)
     manifest["calibration"]["temperature"] = calibrated.temperature
     manifest["operating_points"] = points(manifest["operating_points"], calibrated, cases, point)
-    for level in (manifest.get("conformal") or {}).get("levels", ()):
-        for bound in ("negative_at_most", "positive_at_least"):
-            level[bound] = carried_over(level[bound], calibrated)
+    groups = manifest.get("scanner_groups", {}).values()
+    for sets in (manifest, *groups):
+        _carry_over((sets.get("conformal") or {}).get("levels", ()), calibrated)
     manifest["card"]["metrics"][METRICS] = card_lines(calibrated, cases)
     parsed, raw = _encoded(manifest)
     write_whole(folder / MANIFEST, raw)
@@ -79,6 +81,13 @@ def points(
         for name, entry in old.items()
     }
     return {**carried, **chosen, DEFAULT_POINT: chosen[default]}
+
+
+def _carry_over(levels: Iterable[dict[str, Any]], calibrated: Calibrated) -> None:
+    """Bring prediction sets to the new temperature, in place."""
+    for level in levels:
+        for bound in ("negative_at_most", "positive_at_least"):
+            level[bound] = carried_over(level[bound], calibrated)
 
 
 def carried_over(threshold: float, calibrated: Calibrated) -> float:
@@ -110,6 +119,8 @@ def card_lines(calibrated: Calibrated, cases: ScoredCases) -> dict[str, Any]:
 def write_trust(folder: Path, trust: Trust) -> Manifest:
     """Enter prediction sets and reference into ``manifest.json``; write the reference's file.
 
+    Sets of scanner groups are replaced by those given, or go: they belong to the sets of before.
+
     The reference has its digest in its name, so that the old manifest and the new one both
     find their own, whenever the writing breaks off.
 
@@ -134,13 +145,20 @@ def write_trust(folder: Path, trust: Trust) -> Manifest:
     )
     manifest = _manifest(folder)
     for name, value in (("conformal", trust.conformal), ("reference", entry)):
-        manifest[name] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+        manifest[name] = _plain(value)
+    manifest.pop("scanner_groups", None)
+    if trust.groups:
+        manifest["scanner_groups"] = {name: _plain(group) for name, group in trust.groups.items()}
     parsed, raw = _encoded(manifest)
     write_whole(folder / entry.file, data)
     write_whole(folder / MANIFEST, raw)
     if old is not None and old.file != entry.file:
         (folder / old.file).unlink(missing_ok=True)
     return parsed
+
+
+def _plain(value: BaseModel) -> dict[str, Any]:
+    return value.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

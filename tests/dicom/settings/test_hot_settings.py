@@ -113,7 +113,7 @@ class Running:
 def reported(request: AnalysisRequest) -> set[float]:
     """Numbers of the measurement report that a worker makes of a request."""
     manifest, _ = read_manifest(request.config.model.folder)
-    decided = decide(analysis(), request.config.options, manifest)
+    decided = decide(analysis(), request.config.options, manifest, "")
     made = encode_decided(request, ct_series(), decided, bytes, Stopwatch())
     reports = [dcmread(BytesIO(one.part10)) for one in made.objects if one.kind == "report"]
     return {float(item.value) for ds in reports for item in ds.iterall() if item.keyword == VALUE}

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline.classifier.score import open_classes
-from pipeline.decision import bounds, decide
-from pipeline.model.manifest import BUNDLED, Conformal, read_manifest
+from pipeline.classifier.conformal import open_classes
+from pipeline.decision import GROUP_POINT, SETS_POINT, bounds, decide
+from pipeline.errors import ModelError
+from pipeline.model.manifest import BUNDLED, Conformal, parse_manifest, read_manifest
 from pipeline.options import AnalysisOptions
 from pipeline.reasons import QualityFlag
-from pipeline.types import Analysis, Answer, Change, Side
+from pipeline.types import Analysis, Answer, Change, ScannerBounds, ScoreClass, Side
 from tests.support.samples.encode_samples import analysis, lesion
 from tests.support.samples.lobes import all_lobes
+from tests.support.scanner_groups import (
+    FEW,
+    GROUP_HIGH,
+    GROUP_LOW,
+    OTHER,
+    OWN,
+    manifest_with_groups,
+)
 
 MANIFEST, _ = read_manifest(BUNDLED)
 
@@ -31,7 +41,7 @@ def found(*, share: float, largest_ml: float, score: float = 0.1) -> Analysis:
 
 
 def decided(sample: Analysis, **options: object) -> Analysis:
-    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST)  # type: ignore[arg-type]  # at run time
+    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST, "")  # type: ignore[arg-type]  # at run time
 
 
 @pytest.mark.parametrize(
@@ -154,7 +164,7 @@ LOW, HIGH = (
 def test_the_models_prediction_sets_give_three_answers(
     score: float, answer: Answer, is_decided: bool | None
 ) -> None:
-    result = decide(found(share=0.2, largest_ml=50, score=score), AnalysisOptions(), MANIFEST)
+    result = decide(found(share=0.2, largest_ml=50, score=score), AnalysisOptions(), MANIFEST, "")
 
     called = result.classification
     assert (called.indeterminate_from, called.threshold) == (LOW, HIGH)
@@ -170,7 +180,7 @@ def test_the_answer_is_the_prediction_set_at_every_score() -> None:
         called = replace(
             sample.classification, prediction_set=open_classes(score, MANIFEST.conformal)
         )
-        result = decide(replace(sample, classification=called), AnalysisOptions(), MANIFEST)
+        result = decide(replace(sample, classification=called), AnalysisOptions(), MANIFEST, "")
         assert called.prediction_set is not None
         classes = tuple(map(str, called.prediction_set.classes))
         assert result.classification.answer is sets.get(classes, Answer.INDETERMINATE)
@@ -187,7 +197,7 @@ def test_sets_that_leave_both_classes_out_are_indeterminate_as_well() -> None:
     manifest = MANIFEST.model_copy(update={"conformal": conformal})
 
     answers = [
-        decide(found(share=0, largest_ml=0, score=score), AnalysisOptions(), manifest)
+        decide(found(share=0, largest_ml=0, score=score), AnalysisOptions(), manifest, "")
         for score in (0.3, 0.5, 0.7)  # at the bounds one class is left open: no gap yet
     ]
 
@@ -197,7 +207,7 @@ def test_sets_that_leave_both_classes_out_are_indeterminate_as_well() -> None:
 def test_a_threshold_of_the_site_gives_two_answers() -> None:
     for score, answer in ((0.3, Answer.BELOW), (0.31, Answer.ABOVE)):
         sample = found(share=0.2, largest_ml=50, score=score)
-        called = decide(sample, AnalysisOptions(threshold=0.3), MANIFEST).classification
+        called = decide(sample, AnalysisOptions(threshold=0.3), MANIFEST, "").classification
         assert (called.answer, called.threshold, called.operating_point) == (answer, 0.3, "site")
         assert called.indeterminate_from is None
 
@@ -205,7 +215,7 @@ def test_a_threshold_of_the_site_gives_two_answers() -> None:
 def test_a_model_without_prediction_sets_has_its_operating_point() -> None:
     plain = MANIFEST.model_copy(update={"conformal": None})
     above = np.nextafter(MANIFEST.operating_points["default"].threshold, 1)
-    called = decide(found(share=0, largest_ml=0, score=above), AnalysisOptions(), plain)
+    called = decide(found(share=0, largest_ml=0, score=above), AnalysisOptions(), plain, "")
     assert called.classification.operating_point == "default"
     assert called.classification.answer is Answer.ABOVE
 
@@ -217,3 +227,76 @@ def test_answers_change_at_the_bounds_of_the_sets_or_at_the_one_threshold() -> N
     assert bounds(None, MANIFEST).edges == MANIFEST.conformal.levels[0].indeterminate
     assert bounds(None, without).edges == (MANIFEST.operating_points["default"].threshold,)
     assert bounds(0.3, MANIFEST).edges == (0.3,)
+
+
+BY_SCANNER = AnalysisOptions(by_scanner=True)
+
+
+@pytest.mark.parametrize(
+    ("score", "answer", "classes"),
+    [
+        (GROUP_LOW - 0.01, Answer.BELOW, (ScoreClass.NEGATIVE,)),
+        (0.7, Answer.INDETERMINATE, (ScoreClass.NEGATIVE, ScoreClass.POSITIVE)),
+        (GROUP_HIGH + 0.01, Answer.ABOVE, (ScoreClass.POSITIVE,)),
+    ],
+)
+def test_the_bounds_and_sets_of_a_scanner_group_decide_where_they_are_wanted(
+    score: float, answer: Answer, classes: tuple[ScoreClass, ...]
+) -> None:
+    manifest = manifest_with_groups()
+    sample = found(share=0, largest_ml=0, score=score)
+    of_all = open_classes(score, manifest.conformal)
+    sample = replace(sample, classification=replace(sample.classification, prediction_set=of_all))
+
+    result = decide(sample, BY_SCANNER, manifest, OWN)
+
+    called = result.classification
+    assert called.answer is answer
+    assert (called.indeterminate_from, called.threshold) == (GROUP_LOW, GROUP_HIGH)
+    assert called.operating_point == GROUP_POINT
+    assert called.prediction_set is not None
+    assert called.prediction_set.classes == classes
+    assert (QualityFlag.SCORE_UNCERTAIN in result.flags) == (answer is Answer.INDETERMINATE)
+    assert called.scanner_bounds == ScannerBounds(
+        group="north", own=True, negatives=40, positives=30
+    )
+
+
+@pytest.mark.parametrize(
+    ("scanner", "why"),
+    [
+        (FEW, ScannerBounds(group="south", negatives=3, positives=12)),
+        (OTHER, ScannerBounds()),
+        ("", ScannerBounds()),
+    ],
+)
+def test_other_scanners_have_the_bounds_of_all(scanner: str, why: ScannerBounds) -> None:
+    manifest = manifest_with_groups()
+
+    chosen = bounds(None, manifest, scanner)
+
+    assert chosen.edges == bounds(None, manifest).edges
+    assert chosen.operating_point == SETS_POINT
+    assert chosen.scanner_bounds == why
+
+
+def test_bounds_by_scanner_are_off_unless_wanted_and_yield_to_a_threshold_of_the_site() -> None:
+    manifest = manifest_with_groups()
+    sample = found(share=0, largest_ml=0, score=0.7)
+
+    plain = decide(sample, AnalysisOptions(), manifest, OWN).classification
+    site = decide(sample, replace(BY_SCANNER, threshold=0.3), manifest, OWN).classification
+
+    assert plain.operating_point == SETS_POINT
+    assert (site.threshold, site.indeterminate_from, site.operating_point) == (0.3, None, "site")
+    assert plain.scanner_bounds is site.scanner_bounds is None
+    assert "bounds by scanner" not in AnalysisOptions().as_parameters(), "results so far stand"
+    assert BY_SCANNER.as_parameters()["bounds by scanner"] == "yes"
+
+
+def test_a_scanner_in_two_groups_is_refused() -> None:
+    plain = manifest_with_groups().model_dump(mode="json", by_alias=True)
+    plain["scanner_groups"]["south"]["scanners"].append(OWN)
+
+    with pytest.raises(ModelError, match=f"each scanner in one group, got {OWN} in several"):
+        parse_manifest(json.dumps(plain).encode())

@@ -29,6 +29,7 @@ from pipeline.model.manifest import BUNDLED, read_manifest
 from storage.states import SelfTestState
 from tests.support.dispatcher_samples import NOW
 from tests.support.node_process import free_port
+from tests.support.scanner_groups import write_model_with_groups
 
 FIGURES = Figures(score=0.58, lungs_ml=4555, opacities_ml=37.4)
 VERDICT = json.dumps(judge(FIGURES, Expectation(source="known", figures=FIGURES)).as_json())
@@ -157,3 +158,15 @@ def test_versions_and_thresholds_are_those_of_the_model_and_the_settings() -> No
         f"{level.positive_at_least:.4f}"
     )
     assert dict(threshold_lines(site))["and are indeterminate from"] == "none is"
+
+
+def test_bounds_of_scanner_groups_are_named_where_they_are_in_use(tmp_path: Path) -> None:
+    model = write_model_with_groups(tmp_path / "model")
+
+    def by_scanner(**chosen: object) -> str:
+        settings = Settings.model_validate({"analysis": {"model": model, **chosen}})
+        return dict(threshold_lines(settings))["by scanner"]
+
+    assert by_scanner(bounds_by_scanner=True) == "north 0.6000 to 0.8000"
+    for chosen in ({}, {"bounds_by_scanner": True, "threshold": 0.3}):
+        assert by_scanner(**chosen) == "no: alike for all scanners"

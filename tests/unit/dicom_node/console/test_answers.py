@@ -12,6 +12,7 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from config.reader import load
+from config.settings import AnalysisSettings
 from dicom_node.console.access.people import Role
 from dicom_node.console.feedback.truth import Labelled
 from dicom_node.console.pages.thresholds import bounds_of
@@ -26,6 +27,13 @@ from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from storage.database.schema import Result
 from storage.results.answers import answers_to, assessed_results
 from tests.support.console.console_under_test import NOW, SUMMARY, ConsoleUnderTest, form_token
+from tests.support.scanner_groups import (
+    GROUP_HIGH,
+    GROUP_LOW,
+    OWN,
+    manifest_with_groups,
+    write_model_with_groups,
+)
 
 pytestmark = pytest.mark.database
 LESION = SUMMARY["lesions"][0]
@@ -300,6 +308,30 @@ def test_to_leave_three_answers_shows_what_becomes_of_the_indeterminate(
     assert "Indeterminate</dt><dd>1 → 0" in text
     assert "/series/1.2.1" in text
     assert 'class="primary">Write' in text
+
+
+def test_a_trial_is_against_the_bounds_of_the_scanner(
+    console: ConsoleUnderTest, tmp_path: Path
+) -> None:
+    folder = write_model_with_groups(tmp_path / "model")
+    chosen = {"model": folder, "bounds_by_scanner": True}
+    console.settings = console.settings.model_copy(
+        update={"analysis": AnalysisSettings.model_validate(chosen)}
+    )
+    manifest = manifest_with_groups()
+    model = f"{manifest.name} {manifest.version}"
+    console.analyse("1.2.1", score=0.7, scanner=OWN, model=model)
+    browser = console.logged_in(Role.VIEWER)
+
+    of_all = browser.get("/thresholds/outcome?threshold=0.9").text
+    of_one = browser.get("/thresholds/outcome", params={"threshold": "0.9", "scanner": OWN}).text
+
+    assert "Series of scanner groups with bounds of their own" in of_all
+    assert "Indeterminate</dt><dd>0 → 0" in of_all
+    assert "Series of scanner groups" not in of_one
+    assert "Indeterminate</dt><dd>1 → 0" in of_one
+    assert f"{GROUP_LOW:.3f}–{GROUP_HIGH:.3f}" in of_one
+    assert "Series of scanner groups with bounds" in browser.get("/performance").text
 
 
 def test_the_card_gives_the_figures_of_its_thresholds() -> None:

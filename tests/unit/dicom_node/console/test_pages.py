@@ -333,6 +333,18 @@ def test_the_way_of_a_series_is_told_step_by_step(console: ConsoleUnderTest) -> 
     assert places == sorted(places)
 
 
+def test_a_series_says_whose_bounds_decide(console: ConsoleUnderTest) -> None:
+    said = {"group": "north", "own": True, "negatives": 40, "positives": 30, "sentence": "x"}
+    console.analyse("1.2.3", scanner_bounds=said)
+    browser = console.logged_in(Role.VIEWER)
+
+    assert (
+        "Bounds of the scanner group north, chosen on 40 neg" in browser.get("/series/1.2.3").text
+    )
+    browser.headers["accept-language"] = "de"
+    assert "Grenzen der Scannergruppe north" in browser.get("/series/1.2.3").text
+
+
 def test_a_viewer_is_offered_nothing_to_do(console: ConsoleUnderTest) -> None:
     console.analyse("1.2.3")
     assert "Analyse again" not in console.logged_in(Role.READER).get("/series/1.2.3").text

@@ -19,13 +19,16 @@ RULE = GateRule(
 )
 
 
-def pair(number: int, first: float, second: float | None, patient: str = "") -> ShadowPair:
+def pair(
+    number: int, first: float, second: float | None, patient: str = "", scanner: str = ""
+) -> ShadowPair:
     return ShadowPair(
         series_instance_uid=f"9.{number}",
         patient=patient or f"p{number}",
         result_key=f"{number:064d}",
         at=NOW,
         score=first,
+        scanner=scanner,
         second=NewShadow(
             model="second 1",
             manifest_sha256="b" * 64,
@@ -46,7 +49,8 @@ def compared(
     pairs: list[ShadowPair], known: dict[str, Labelled] | None = None, bounds: Bounds = TWO
 ) -> Comparison:
     known = known or {}
-    return compare(pairs_of(pairs, known, first=bounds, second=bounds), known)
+    pairs_now = pairs_of(pairs, known, first=lambda _: bounds, second=lambda _: bounds)
+    return compare(pairs_now, known)
 
 
 def test_answers_are_by_the_bounds_of_each_model() -> None:
@@ -63,6 +67,19 @@ def test_answers_are_by_the_bounds_of_each_model() -> None:
     assert found.changed is not None
     assert (found.changed.count, found.changed.total) == (2, 4)
     assert (found.above.only_first, found.above.only_second) == (1, 1)
+
+
+def test_answers_are_by_the_bounds_of_the_scanner() -> None:
+    pairs = [pair(1, 0.4, 0.4, scanner="north"), pair(2, 0.4, 0.4)]
+    found = pairs_of(
+        pairs,
+        {},
+        first=lambda scanner: THREE if scanner == "north" else TWO,
+        second=lambda _: TWO,
+    )
+
+    assert [str(one.first_answer) for _, one in found.values()] == ["indeterminate", "below"]
+    assert compare(found, {}).answers == {"below/below": 1, "indeterminate/below": 1}
 
 
 def test_each_patient_counts_once_and_with_a_series_of_which_the_truth_is_known() -> None:

@@ -7,7 +7,13 @@ import pytest
 from pydicom import dcmread
 
 from pipeline.cases.case_list import Case
-from pipeline.cases.scanners import CaseScanner, case_scanner, group_of, scanner_groups
+from pipeline.cases.scanners import (
+    CaseScanner,
+    case_scanner,
+    group_of,
+    named_scanners,
+    scanner_groups,
+)
 from pipeline.errors import PipelineError
 from pipeline.series.attributes import MAX_SCANNER, scanner_of
 from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
@@ -89,3 +95,16 @@ def test_cases_of_no_scanner_or_all_of_one_are_refused() -> None:
         scanner_groups([north, replace(north, patient="b")])
     with pytest.raises(PipelineError, match=r"cases.csv line 3: a scanner expected, got none"):
         scanner_groups([north, row(Path("b.npz"), "b", line=3)])
+
+
+def test_a_scanner_in_two_groups_tells_none(series: Path) -> None:
+    first, second = row(series, scanner="north"), row(series, "b", scanner="south", line=3)
+
+    with pytest.raises(PipelineError) as fault:
+        named_scanners([first, second])
+
+    assert str(fault.value) == (
+        "cases.csv line 3: the group of the scanner MAKER Model 7 in cases.csv line 2 expected"
+        " (north), got south"
+    )
+    assert [one.name for one in named_scanners([first, first])] == ["MAKER Model 7"] * 2

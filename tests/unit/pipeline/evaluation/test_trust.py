@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,25 @@ from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
 from dicom_node.errors import NodeError
+from dicom_node.maintenance.model_card import group_lines
 from pipeline.cases.prepared import Prepared, save
+from pipeline.cases.scanners import CaseScanner
+from pipeline.classifier.conformal import conformal_thresholds, fewest_cases, rank_of
 from pipeline.evaluation.calibration.fit_reference import fit_reference, reference_of
 from pipeline.evaluation.calibration.temperature import calibrate_scores
-from pipeline.evaluation.calibration.trust import Answers, calibrate_trust
+from pipeline.evaluation.calibration.trust import (
+    Answers,
+    calibrate_trust,
+    likely_kept,
+    scanner_group,
+)
 from pipeline.evaluation.calibration.write import write_calibration, write_trust
 from pipeline.metrics.scores import Origin, ScoredCases, table
 from pipeline.model.loading import load, write_network
 from pipeline.model.manifest import read_manifest
 from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.unet import UNet
+from tests.support.scanner_groups import FEW, OWN, manifest_with_groups
 from tests.unit.pipeline.model.test_loading import CLASSIFIER, HEAD, LUNGS
 
 CPU = torch.device("cpu")
@@ -155,6 +165,89 @@ def test_a_new_temperature_takes_the_prediction_sets_along(folder: Path) -> None
             assert np.array_equal(calibrated.scores >= getattr(level, bound), held)
 
 
+def by_scanner(cases: int, seed: int) -> Answers:
+    """The same from two groups: north of two scanners, with every sixth case, and south."""
+    scanners = tuple(
+        CaseScanner(group="north", name=f"N{index % 4}")
+        if index % 6 < 2
+        else CaseScanner(group="south", name="S")
+        for index in range(cases)
+    )
+    return replace(made_up(cases, seed), scanners=scanners)
+
+
+def test_each_scanner_group_with_enough_patients_has_sets_of_its_own() -> None:
+    validation, test = by_scanner(120, 1), by_scanner(300, 2)
+
+    trust = calibrate_trust(validation, test)
+
+    assert list(trust.groups) == ["north", "south"]
+    north, south = trust.groups.values()
+    assert north.scanners == ("N0", "N1", "N2", "N3")
+    assert (north.negatives, north.positives) == (20, 20)
+    assert north.conformal is not None
+    own = validation.of_group("north")
+    expected = conformal_thresholds(own.scores, own.labels, 0.9)
+    level = north.conformal.levels[0]
+    assert (level.negative_at_most, level.positive_at_least) == (
+        expected.negative_at_most,
+        expected.positive_at_least,
+    )
+    assert [one.coverage for one in north.conformal.levels] == [0.9, 0.95]
+    measured = (level.measured_negative, north.by_all_positive)
+    assert [share.cases for share in measured if share is not None] == [50, 50]
+    assert south.conformal is not None
+    assert south.conformal.negatives == 40
+    assert trust.conformal.negatives == 60
+
+
+def test_a_group_needs_nine_patients_of_each_class_for_a_promise_of_90_percent() -> None:
+    assert (fewest_cases(0.9), fewest_cases(0.95)) == (9, 19)
+    for cases, has_own in ((18, True), (17, False)):
+        made = made_up(cases, 1)
+        scanners = (CaseScanner(group="g", name="G"),) * cases
+        validation = replace(made, scanners=scanners)
+        group = scanner_group(validation, validation, calibrate_trust(made, made).conformal)
+
+        assert (group.conformal is not None) == has_own
+        assert group.negatives + group.positives == cases
+    one_patient = replace(
+        made_up(18, 1), patients=("p0", "p1") * 9, scanners=(CaseScanner(group="g", name="G"),) * 18
+    )
+    of_all = calibrate_trust(made_up(40, 1), made_up(0, 2)).conformal
+    assert scanner_group(one_patient, one_patient, of_all).conformal is None
+
+
+def test_the_share_kept_by_a_bound_of_few_cases_is_known_to_an_interval() -> None:
+    rng = np.random.default_rng(1)
+    bounds = np.sort(rng.random((20_000, 30)))[:, rank_of(30, 0.9) - 1]  # of uniform scores
+
+    low, high = likely_kept(30, 0.9)
+
+    assert np.quantile(1 - bounds, [0.025, 0.975]) == pytest.approx([low, high], abs=0.01)
+    assert likely_kept(9, 0.9)[0] == pytest.approx(0.025 ** (1 / 9))
+
+
+def test_bounds_by_scanner_are_written_carried_over_and_go_with_the_sets(folder: Path) -> None:
+    first = write_trust(folder, calibrate_trust(by_scanner(120, 1), by_scanner(60, 2)))
+    scored, old = made_up(60, 4), first.calibration.temperature
+    cases = ScoredCases(patients=scored.patients, labels=scored.labels, scores=scored.scores)
+    calibrated = calibrate_scores(scored.labels, scored.scores, old)
+
+    carried = write_calibration(folder, calibrated, cases, point="youden")
+    last = write_trust(folder, calibrate_trust(made_up(120, 1), made_up(60, 2)))
+
+    for name, group in carried.scanner_groups.items():
+        before = first.scanner_groups[name].conformal
+        assert group.conformal is not None
+        assert before is not None
+        ours, theirs = group.conformal.levels[0], before.levels[0]
+        held = scored.scores >= theirs.positive_at_least
+        assert np.array_equal(calibrated.scores >= ours.positive_at_least, held)
+        assert ours.positive_at_least != theirs.positive_at_least
+    assert last.scanner_groups == {}
+
+
 def case_list(folder: Path, splits: dict[str, int]) -> Path:
     """Prepared cases: two boxes of lung, the positives with a dense half."""
     rng, rows = np.random.default_rng(1), ["path,patient,label,split"]
@@ -184,11 +277,20 @@ def case_list(folder: Path, splits: dict[str, int]) -> Path:
 
 def test_calibrate_takes_cases_and_enters_what_it_finds(folder: Path, tmp_path: Path) -> None:
     file = case_list(tmp_path, {"train": 2, "validation": 10, "test": 4})
+    header, *rows = file.read_text().splitlines()
+    named = [f"{row},{'north' if number % 4 < 2 else 'south'}" for number, row in enumerate(rows)]
+    file.write_text("\n".join([f"{header},scanner", *named]))
 
-    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file)])
+    done = CliRunner().invoke(app, ["calibrate", str(folder), "--cases", str(file), "--by-scanner"])
 
     assert done.exit_code == 0, done.output
     manifest = read_manifest(folder)[0]
+    north, south = manifest.scanner_groups.values()
+    assert (north.scanners, north.negatives, north.positives) == (("north",), 2, 2)
+    assert (south.scanners, south.negatives, south.positives) == (("south",), 3, 3)
+    assert "scanners north (north): 2 negative and 2 positive cases, too few" in done.output
+    shown = CliRunner().invoke(app, ["model", "show", str(folder)]).output
+    assert "Bounds by scanner" in shown
     assert manifest.conformal is not None
     assert (manifest.conformal.negatives, manifest.conformal.positives) == (5, 5)
     assert manifest.reference is not None
@@ -196,6 +298,22 @@ def test_calibrate_takes_cases_and_enters_what_it_finds(folder: Path, tmp_path: 
     assert manifest.reference.flagged is not None
     assert manifest.reference.flagged.cases == 4
     assert "/4)" in done.output
+
+
+def test_a_group_is_told_with_its_bounds_and_their_evidence() -> None:
+    manifest = manifest_with_groups()
+
+    own, few = group_lines(manifest.scanner_groups, manifest.conformal)
+
+    assert own.startswith(
+        f"north (MAKER Model 8, {OWN}): indeterminate 0.6000 to 0.8000, by 40 negative and 30"
+        " positive cases; kept, negative: between 0.790 and 0.970 of new cases (95 %), of test"
+        " cases not measured"
+    )
+    assert few == (
+        f"south ({FEW}): 3 negative and 12 positive cases, too few, 9 patients of each class are"
+        " needed; the bounds of all scanners hold"
+    )
 
 
 @pytest.mark.parametrize(
