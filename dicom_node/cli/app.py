@@ -98,8 +98,12 @@ def main() -> None:
 
     Whatever a command writes holds patients' data, or may: it is for this user alone. One that is
     asked to end removes what it has begun; those that run until then hear of it in their own way.
+    Standard output has its answer alone: what is logged goes to standard error.
     """
+    from dicom_node import logs
+
     os.umask(0o077)
+    logs.configure(level="warning", style="console")
     for number in BY_SIGNAL:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has one of them ignored
             signal.signal(number, _end_by)

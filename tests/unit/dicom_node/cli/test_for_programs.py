@@ -142,6 +142,15 @@ def run_code(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("words", ["probe PACS --json", "doctor --mend --json"])
+def test_what_is_logged_is_not_on_standard_output(words: str, ini: Path) -> None:
+    command = [sys.executable, "-P", "-m", "dicom_node", *words.split(), "--config", str(ini)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    json.loads(ended.stdout)
+
+
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the command line; give its exit status."""
