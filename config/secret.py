@@ -8,7 +8,10 @@ from pathlib import Path
 from config.errors import Fault, SettingsError
 
 ACCESS_KEY = re.compile(r"(?P<id>[!-9;-~]+):(?P<secret>[!-~]+)")  #: of an S3 service
-DATABASE_URL = re.compile(r"(sqlite|postgresql)(\+\w+)?://")  #: supported databases
+DATABASE_URL = re.compile(r"sqlite(\+\w+)?:////[^/]|postgresql(\+\w+)?://")
+"""Beginning of the URL of a supported database: of SQLite a file that is there for any program that
+is started anywhere, so an absolute path, and none in memory."""
+DATABASE_URL_FORM = "a URL that starts with sqlite://// (an absolute path follows) or postgresql://"
 
 
 def database_url_in(file: Path) -> str:
@@ -19,7 +22,7 @@ def database_url_in(file: Path) -> str:
     SettingsError
         If it cannot be read, or holds something else; the message does not show its content.
     """
-    expected = "a file with one line, a URL that starts with sqlite:// or postgresql://"
+    expected = f"a file with one line, {DATABASE_URL_FORM}"
     url = _line_in(file, "database_url_file", expected)
     if not DATABASE_URL.match(url):
         raise _unusable("database_url_file", expected, f"something else in {file}")

@@ -57,7 +57,8 @@ class StorageSettings(Section):
     database_url: DatabaseUrl = Field(
         default="",
         repr=False,
-        description="SQLAlchemy URL of the database; empty means SQLite in the folder.",
+        description="URL of the database: sqlite://// and an absolute path, or postgresql://USER@HOST/NAME;"
+        " empty means SQLite in the folder.",
     )
     database_url_file: OptionalPath = Field(
         default=None,

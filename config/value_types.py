@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from config.secret import DATABASE_URL
+from config.secret import DATABASE_URL, DATABASE_URL_FORM
 
 MAX_AE_TITLE = 16  #: bytes, DICOM PS3.5 6.2, value representation AE
 MAX_SHORT = 16  #: characters, DICOM PS3.5 6.2, value representation SH
@@ -231,7 +231,7 @@ def _scheduler(text: str) -> str:
 def _database_url(text: str) -> str:
     """Check the URL of a supported database, or nothing."""
     if text and not DATABASE_URL.match(text):
-        raise ValueError("nothing, or a URL that starts with sqlite:// or postgresql://")
+        raise ValueError(f"nothing, or {DATABASE_URL_FORM}")
     return text
 
 

@@ -40,7 +40,7 @@ from storage.backup.manifest import (
     write_manifest,
     write_sums,
 )
-from storage.database.engine import is_absent, opened, revision_of
+from storage.database.engine import files_of_database, is_absent, opened, revision_of
 from storage.database.lease import lease_mark
 from storage.errors import DatabaseUnusable, StorageError
 from storage.files.disk import disk_free, sync_directory
@@ -244,17 +244,19 @@ def files_of(
     Links are not followed, but for those in the place of the node's own folders: where somebody
     has moved one of them, the node follows them, too.
     """
-    file = database_url.removeprefix("sqlite:///")
-    own = {Path(f"{file}{end}").absolute() for end in ("", "-wal", "-shm", "-journal")}
+    own = files_of_database(database_url)
     moved = [folder / name for name in sorted(COPIES) if (folder / name).is_symlink()]
     walks = [os.walk(top) for top in (folder, *moved) if top.name not in leave_out]
     for place, folders, names in chain.from_iterable(walks):
         if Path(place) == folder:
             folders[:] = set(folders) - LEFT_OUT - leave_out
             names[:] = [name for name in names if not _is_left_out(name)]
-        paths = (Path(place) / name for name in sorted(names) if not name.endswith(PART))
+        kept, real = Path(place), Path(place).resolve()
         yield from (
-            path
-            for path in paths
-            if path.is_file() and not path.is_symlink() and path.absolute() not in own
+            kept / name
+            for name in sorted(names)
+            if not name.endswith(PART)
+            and real / name not in own
+            and (kept / name).is_file()
+            and not (kept / name).is_symlink()
         )

@@ -11,7 +11,7 @@ from dicom_node.errors import NodeError
 from dicom_node.folder_lock import LOCK, RESTORING, RUNNING, only_node
 from storage.backup.database_copy import check_copy, load_database, require_empty
 from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
-from storage.database.engine import refuse_newer
+from storage.database.engine import files_of_database, refuse_newer
 from storage.errors import StorageError
 from storage.files.disk import disk_free, give_to_owner_of_folder, sync_directory
 
@@ -61,11 +61,18 @@ def _fill(
     check_copy(copy)
     work = folder / RESTORING
     try:
-        _copy_files(backup, work, digests, step)
+        own = files_of_database(settings.database_url)  # earlier programs copied some of them
+        wanted = {
+            path: digest
+            for path, digest in digests.items()
+            if path.startswith(f"{FOLDER}/") and folder.resolve() / _within(path) not in own
+        }
+        _copy_files(backup, work, wanted, step)
         load_database(copy, settings.database_url, RESTORED.format(made_at=manifest.made_at))
     except OSError as fault:
         shutil.rmtree(work, ignore_errors=True)
-        raise NodeError(f"{backup}: cannot be restored: {fault.strerror}") from None
+        place = fault.filename or backup
+        raise NodeError(f"{place}: {fault.strerror}: the backup is not restored") from None
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -79,13 +86,17 @@ def _copy_files(
     backup: Path, work: Path, digests: Mapping[str, str], step: Callable[[], None]
 ) -> None:
     for path, digest in digests.items():
-        if path.startswith(f"{FOLDER}/"):
-            copy_file(backup / path, work / path.removeprefix(f"{FOLDER}/"), digest)
-            step()
+        copy_file(backup / path, work / _within(path), digest)
+        step()
     for entry in (work, *sorted(work.rglob("*"))):  # a folder before what is in it
         give_to_owner_of_folder(entry)
         if entry.is_dir():
             sync_directory(entry)
+
+
+def _within(path: str) -> str:
+    """Give the path within the storage folder of a path in the backup."""
+    return path.removeprefix(f"{FOLDER}/")
 
 
 def _require_room(folder: Path, manifest: Manifest) -> None:

@@ -123,7 +123,7 @@ def load_database(copy: Path, url: str, found: str) -> None:
     engine = open_database(url)
     try:
         if is_sqlite:
-            _place_sqlite(copy, Path(str(engine.url.database)), found)
+            _place_sqlite(copy, engine.url, found)
             return
         if copy.name == SQLITE_COPY:
             fill_from_sqlite(copy, engine)
@@ -135,13 +135,14 @@ def load_database(copy: Path, url: str, found: str) -> None:
         engine.dispose()
 
 
-def _place_sqlite(copy: Path, file: Path, found: str) -> None:
+def _place_sqlite(copy: Path, url: URL, found: str) -> None:
     """Make a file of SQLite beside its place, and give it its name if nobody has taken that."""
+    file = Path(str(url.database))
     beside = file.with_name(f"{file.name}.restoring")
     beside.unlink(missing_ok=True)  # of a restore that was killed
     try:
         copy_file(copy, beside)
-        with opened(f"sqlite:///{beside}") as engine:
+        with opened(url.set(database=str(beside)).render_as_string(hide_password=False)) as engine:
             _say_found(engine, found)
         give_to_owner_of_folder(beside)
         os.link(beside, file)

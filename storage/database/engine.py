@@ -174,6 +174,17 @@ def is_absent(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite" and bool(file) and not Path(str(file)).exists()
 
 
+def files_of_database(url: str) -> frozenset[Path]:
+    """Name the files that SQLite works with, links resolved; none of a server."""
+    target = make_url(url)
+    if target.get_backend_name() != "sqlite" or not target.database:
+        return frozenset()
+    file = Path(target.database).resolve()
+    return frozenset(
+        file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm", "-journal")
+    )
+
+
 def file_identity(engine: Engine) -> tuple[int, int] | None:
     """Tell which file the database is, by device and inode; None for a server, or a lost file."""
     return _identity(engine, lambda file: file)

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import URL, func, inspect, select, text
 
 from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.resources import existing_resources
+from dicom_node.assembly.resources import open_resources as make_resources
 from dicom_node.cli.exit_codes import ExitStatus
 from dicom_node.database_lease import AGE, acquire
 from dicom_node.errors import AlreadyRunning, NodeError
@@ -34,7 +35,10 @@ from storage.backup.manifest import (
     FOLDER,
     WITHOUT_DIGEST,
     Manifest,
+    digest_of,
+    size_of,
     write_manifest,
+    write_sums,
 )
 from storage.database.engine import open_database, opened
 from storage.database.lease import read_lease
@@ -346,6 +350,54 @@ def test_names_of_any_bytes_are_copied_and_checked(
     (copied / os.fsdecode(NAMES[0])).write_bytes(b"more")
     (fault,) = verify_backup(backup).faults
     assert fault.encode() == rb"folder/quarantine/odd\udcff: its bytes were changed"
+
+
+@pytest.mark.parametrize("name", ["node data", "Größe 5%+", "a%20b", "linked"])
+def test_the_database_is_no_part_of_the_folder_however_it_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    """Copied while it is worked on it would be torn, and put in the place of the good copy."""
+    folder = tmp_path / name
+    (tmp_path / "real").mkdir()
+    folder.symlink_to(tmp_path / "real") if name == "linked" else folder.mkdir()
+    ini = tmp_path / "dicom-node.ini"
+    ini.write_text(f"[storage]\nfolder = {name}\n")
+    settings = load(ini)
+    resources = make_resources(settings)
+    url = URL.create("sqlite", database=str((tmp_path / "real").resolve() / "node.sqlite"))
+    written = url.render_as_string() if name == "linked" else settings.database_url
+
+    assert (folder / "node.sqlite-wal").exists()
+    assert {path.name for path in files_of(folder, written)} == {STATION}
+    backup = make_backup(settings, ini, tmp_path / "backups", NOW)
+    resources.close()
+
+    torn = backup / FOLDER / "node.sqlite-wal"  # as programs before copied it
+    torn.write_text("torn")
+    described_as(backup, **listed_anew(backup))
+    place = tmp_path / "elsewhere" / name
+    place.mkdir(parents=True)
+    ini = place.parent / "dicom-node.ini"
+    ini.write_text(f"[storage]\nfolder = {name}\n")
+    restore_backup(backup, load(ini))
+    assert held(place) == {"node.sqlite", STATION}
+
+
+def listed_anew(backup: Path) -> dict[str, object]:
+    """Write the list of digests anew; give what a description says of it."""
+    names = [path for path in backup.rglob("*") if path.is_file()]
+    digests = {
+        path.relative_to(backup).as_posix(): digest_of(path)
+        for path in names
+        if path.name not in (SUMS, DESCRIPTION)
+    }
+    (backup / SUMS).unlink()
+    write_sums(backup, digests)
+    return {
+        "files": len(digests),
+        "bytes": size_of(backup, digests),
+        "sums_sha256": digest_of(backup / SUMS),
+    }
 
 
 def test_where_nothing_is_yet_nothing_is_made(tmp_path: Path) -> None:

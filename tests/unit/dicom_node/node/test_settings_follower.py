@@ -238,7 +238,7 @@ def test_it_is_recorded_who_changed_which_threshold_from_what_to_what_and_no_sec
         at=utc_now(),
     )
     followed.look()
-    followed.look(FIRST.replace("0.5", "0.3") + "[storage]\ndatabase_url = sqlite:///secret\n")
+    followed.look(FIRST.replace("0.5", "0.3") + "[storage]\ndatabase_url = sqlite:////secret\n")
 
     assert [(one.what, one.by, dict(one.facts)) for one in read_decisions(tmp_path)] == [
         ("settings", "anna (console)", {"[analysis] threshold": ["0.5", "0.4"]}),
@@ -285,7 +285,7 @@ def test_what_was_changed_while_no_node_ran_is_recorded_at_the_start(tmp_path: P
         ("mary", {"[analysis] threshold": ["0.5", "0.4"], "[node] port": ["104", None]})
     ]
     assert began_with(tmp_path, FIRST)[0][0] == BY_HAND
-    ini.write_text(f"{ini.read_text()}database_url = sqlite:///a\n")
+    ini.write_text(f"{ini.read_text()}database_url = sqlite:////a\n")
     follower = SettingsFollower(ini, load(ini), lambda _: None, health=Health())
     follower.decisions = DecisionLog(tmp_path / "data", utc_now)
     follower.look()
