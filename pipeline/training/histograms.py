@@ -7,6 +7,7 @@ as usual: standardised bins, parameters by cross-validation with whole patients 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -26,6 +27,7 @@ from pipeline.errors import PipelineError
 
 HISTOGRAM_WINDOW_HU = (-1200.0, 600.0)
 FOLDS = 5
+FEWEST_PATIENTS = 2  #: of each label, one in each of two folds
 COSTS = [2.0**power for power in range(-5, 11, 3)]  #: C of the support vector machines
 WIDTHS = [2.0**power for power in range(-6, 5, 2)]  #: gamma, times 1 / number of bins
 TREES = 500
@@ -65,14 +67,27 @@ def fit_baseline(
     Raises
     ------
     PipelineError
-        If there is only one patient.
+        If there are fewer than `FEWEST_PATIENTS` of a label.
     """
-    folds = min(FOLDS, len(set(patients)))
-    if folds < 2:
-        raise PipelineError("at least 2 patients expected to choose parameters on, got 1")
     search = baseline.make(seed, baseline.bins)
-    search.cv = GroupKFold(folds)
+    search.cv = _folds(labels, patients)
     return search.fit(cases, labels, groups=patients)
+
+
+def _folds(labels: Sequence[int], patients: Sequence[str]) -> GroupKFold | StratifiedGroupKFold:
+    """Choose folds that have both labels each; stratified and fewer only where patients are few."""
+    of_label = Counter(label for _, label in set(zip(patients, labels, strict=True)))
+    fewest = min(of_label[0], of_label[1])
+    if fewest < FEWEST_PATIENTS:
+        raise PipelineError(
+            f"at least {FEWEST_PATIENTS} patients of each label expected to choose parameters on,"
+            f" got {of_label[1]} positive and {of_label[0]} negative"
+        )
+    plain = GroupKFold(min(FOLDS, len(set(patients))))
+    parts = (part for _, part in plain.split(labels, groups=patients))
+    if all({labels[place] for place in part} == {0, 1} for part in parts):
+        return plain
+    return StratifiedGroupKFold(min(FOLDS, fewest))
 
 
 def scores_of(fitted: GridSearchCV, cases: Values) -> Values:

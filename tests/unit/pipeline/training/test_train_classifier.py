@@ -264,11 +264,23 @@ def test_histograms_tell_dense_lungs_from_airy_ones(name: str) -> None:
     )
 
 
-def test_a_baseline_needs_two_patients() -> None:
-    with pytest.raises(PipelineError, match="2 patients"):
-        fit_baseline(
-            BASELINES["histogram-32-rbf-svm"], np.ones((4, 32)), [0, 1, 0, 1], ["p"] * 4, 1
-        )
+@pytest.mark.parametrize(
+    ("labels", "patients"), [([0, 1, 0, 1], ["p"] * 4), ([0, 1, 0, 0], ["p", "q", "r", "s"])]
+)
+def test_a_baseline_needs_two_patients_of_each_label(
+    labels: list[int], patients: list[str]
+) -> None:
+    with pytest.raises(PipelineError, match=r"at least 2 patients of each label .* got 1 positive"):
+        fit_baseline(BASELINES["histogram-32-rbf-svm"], np.ones((4, 32)), labels, patients, 1)
+
+
+def test_few_patients_choose_parameters_on_folds_with_both_labels() -> None:
+    histograms = np.random.default_rng(1).random((4, 32)) + np.array([[0], [9], [0], [9]])
+    patients = [f"patient-{number}" for number in range(4)]
+
+    fitted = fit_baseline(BASELINES["histogram-32-rbf-svm"], histograms, [0, 1, 0, 1], patients, 1)
+
+    assert np.isfinite(fitted.cv_results_["mean_test_score"]).all()
 
 
 def test_a_model_folder_is_made_of_a_run(tmp_path: Path) -> None:
