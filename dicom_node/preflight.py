@@ -20,7 +20,7 @@ from config.destinations import (
     WebDestination,
 )
 from config.settings import Settings
-from dicom_node.analysis.configuration import model_folder
+from dicom_node.analysis.configuration import calls_by_scanner, model_folder
 from dicom_node.clock_watch import utc_now
 from dicom_node.errors import NodeError
 from dicom_node.network.addresses.own_address import is_own
@@ -105,6 +105,7 @@ def doubts(
         *_destinations(settings),
         *_room(settings),
         *_second_model(settings),
+        *_bounds(settings),
     ]
 
 
@@ -313,6 +314,20 @@ def _model(settings: Settings) -> Iterator[str]:
         yield f"[analysis] model: {fault}"
     except ImportError as fault:
         yield f"{fault.name} is not installed: pip install dicom-node installs it"
+
+
+def _bounds(settings: Settings) -> Iterator[str]:
+    """Ask whether bounds by scanner, where they are wanted, can decide anything."""
+    wanted, folder = settings.analysis, model_folder(settings)
+    try:
+        if wanted.bounds_by_scanner and not calls_by_scanner(settings, folder):
+            expected = "a model with bounds of scanner groups, and threshold = model"
+            yield (
+                f"[analysis] bounds_by_scanner: expected {expected}, got threshold ="
+                f" {wanted.threshold} and {folder}: bounds are alike for all scanners"
+            )
+    except ModelError:  # a fault, which `faults` names
+        return
 
 
 def _second_model(settings: Settings) -> Iterator[str]:

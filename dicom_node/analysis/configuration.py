@@ -35,6 +35,19 @@ def bounds_in_use(settings: Settings, folder: Path) -> Callable[[str], Bounds]:
     return of_scanner
 
 
+def calls_by_scanner(settings: Settings, folder: Path) -> bool:
+    """Say whether a model calls series of some scanners by bounds of their group, as settings are.
+
+    Raises
+    ------
+    pipeline.errors.ModelError
+        If there is no model in the folder.
+    """
+    analysis, (manifest, _) = settings.analysis, read_manifest(folder)
+    has_bounds = any(group.conformal for group in manifest.scanner_groups.values())
+    return analysis.bounds_by_scanner and analysis.threshold == "model" and has_bounds
+
+
 def model_folder(settings: Settings) -> Path:
     """Folder of the model that the settings choose."""
     model = settings.analysis.model

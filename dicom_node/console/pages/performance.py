@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dicom_node.analysis.configuration import calls_by_scanner, model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import console_of, for_role, form_of, post, upload_of
 from dicom_node.console.feedback.performance import FEW, performance
@@ -16,7 +17,6 @@ from dicom_node.console.feedback.truth import labelled
 from dicom_node.console.language.translation import _
 from dicom_node.console.pages.thresholds import (
     bounds_of,
-    has_scanner_bounds,
     model_name,
     read_percent,
 )
@@ -79,7 +79,7 @@ def _page(
         found=performance(known, threshold=threshold, prevalence=percent / 100),
         model=model_name(console),
         threshold=threshold,
-        others_differ=has_scanner_bounds(console),
+        others_differ=calls_by_scanner(console.settings(), model_folder(console.settings())),
         percent=percent,
         days=days,
         periods=PERIODS,

@@ -18,7 +18,7 @@ from config.editing import changed_text
 from config.errors import SettingsError
 from config.reader import read_text
 from config.versions import Version, digest, write_settings
-from dicom_node.analysis.configuration import bounds_in_use, model_folder
+from dicom_node.analysis.configuration import bounds_in_use, calls_by_scanner, model_folder
 from dicom_node.console.access.people import Role
 from dicom_node.console.context import Console, console_of, for_role, form_of, post, user_of
 from dicom_node.console.feedback.truth import labelled
@@ -28,7 +28,6 @@ from dicom_node.console.parameters import decimal, plain, whole
 from dicom_node.console.score_table import NEVER
 from dicom_node.console.trial import BINS, card_points, changed, tried
 from pipeline.decision import SITE_POINT, Bounds
-from pipeline.model.manifest import read_manifest
 from storage.console.scores import Choice, cases_of, kernels, scanners
 from storage.console.worklist import senders
 from storage.database.columns import MAX_TITLE
@@ -120,15 +119,6 @@ def bounds_of(console: Console, scanner: str = "") -> Bounds:
     return bounds_in_use(console.settings(), model_folder(console.settings()))(scanner)
 
 
-def has_scanner_bounds(console: Console) -> bool:
-    """Say whether series of some scanners are called by bounds of their group."""
-    analysis = console.settings().analysis
-    manifest, _digest = read_manifest(model_folder(console.settings()))
-    groups = manifest.scanner_groups.values()
-    wanted = analysis.bounds_by_scanner and analysis.threshold == "model"
-    return wanted and any(group.conformal is not None for group in groups)
-
-
 def card_of(console: Console) -> Mapping[str, Any]:
     """Read the model's card."""
     folder = model_folder(console.settings())
@@ -201,7 +191,8 @@ def _trial(console: Console, query: QueryParams) -> dict[str, Any]:
         "trial": trial,
         "is_in_use": then == now,
         "asked": asked,
-        "others_differ": not asked.scanner and has_scanner_bounds(console),
+        "others_differ": not asked.scanner
+        and calls_by_scanner(console.settings(), model_folder(console.settings())),
         "cases": cases,
         "bins": BINS,
         "seen": seen,

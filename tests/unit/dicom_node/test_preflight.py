@@ -19,6 +19,7 @@ from dicom_node.preflight import doubts, faults
 from pipeline.model.manifest import BUNDLED
 from tests.support.reception import open_resources
 from tests.support.samples.second_model import second_model
+from tests.support.scanner_groups import write_model_with_groups
 
 INI = """
 [destination PACS]
@@ -78,6 +79,30 @@ def test_a_second_model_that_cannot_be_used_is_doubtful_and_no_fault(
 
     assert doubt.startswith(words)
     assert faults(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_doubtful"),
+    [
+        ("model = {groups}\nbounds_by_scanner = yes", False),
+        ("model = {groups}\nbounds_by_scanner = yes\nthreshold = 0.3", True),
+        ("bounds_by_scanner = yes", True),
+        ("", False),
+    ],
+)
+def test_bounds_by_scanner_that_decide_nothing_are_doubtful(
+    tmp_path: Path, chosen: str, is_doubtful: bool
+) -> None:
+    groups = write_model_with_groups(tmp_path / "groups")
+    ini = tmp_path / "node.ini"
+    storage = f"[storage]\nfolder = {tmp_path / 'data'}\n"
+    ini.write_text(f"{INI}{storage}[analysis]\n{chosen.format(groups=groups)}\n")
+
+    found = doubts(load(ini), pynetdicom=TESTED[0])
+
+    assert [one.partition(":")[0] for one in found] == (
+        ["[analysis] bounds_by_scanner"] if is_doubtful else []
+    )
 
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
