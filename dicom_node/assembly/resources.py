@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -222,12 +223,25 @@ def audit_of(settings: Settings) -> AuditSink:
         If that is to be by TLS, and there are no files for it.
     """
     host, _, port = settings.audit.syslog.rpartition(":")
-    protocol = settings.audit.protocol
     if not host:
         return NO_AUDIT
-    tls = client_context(credentials_of(settings.tls)) if protocol == "tls" else None
-    server = Server(host=host, port=int(port), protocol=protocol, tls=tls)
+    server = Server(
+        host=host, port=int(port), protocol=settings.audit.protocol, tls=audit_tls_of(settings)
+    )
     return SyslogAudit(server, source=settings.node.ae_title)
+
+
+def audit_tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Make the TLS context of the audit trail; None if it is to be plain, or there is none.
+
+    Raises
+    ------
+    NodeError
+        As `audit_of`.
+    """
+    if not (settings.audit.syslog and settings.audit.protocol == "tls"):
+        return None
+    return client_context(credentials_of(settings.tls))
 
 
 def condition_file_of(settings: Settings, resources: Resources) -> ConditionFile:

@@ -77,12 +77,23 @@ def certificate_ends_of(settings: Settings) -> Iterator[tuple[str, datetime]]:
 def uses_tls(settings: Settings) -> bool:
     """Tell whether a port, a destination, worklist or audit trail uses our certificate."""
     return (
-        settings.tls.receive
+        loads_tls(settings)
         or (settings.worklist.tls and bool(settings.worklist.manager))
+        or any(
+            isinstance(one, DicomDestination) and one.tls and one.enabled
+            for one in settings.destinations
+        )
+    )
+
+
+def loads_tls(settings: Settings) -> bool:
+    """Tell whether the node loads our certificate as it starts, and not as it connects."""
+    return (
+        settings.tls.receive
         or bool(settings.reports.port and settings.reports.tls)
         or (bool(settings.audit.syslog) and settings.audit.protocol == "tls")
         or any(
-            isinstance(one, DicomDestination | Hl7Destination) and one.tls
+            isinstance(one, Hl7Destination) and one.tls and one.enabled
             for one in settings.destinations
         )
     )

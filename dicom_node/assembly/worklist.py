@@ -33,7 +33,8 @@ def worklist_job_of(
         If the manager is called by TLS, and there are no files for that.
     """
     wanted, ae_title = settings.worklist, settings.node.ae_title
-    if not wanted.manager:
+    manager = manager_of(settings)
+    if manager is None:
         return None
     fetcher = None
     if wanted.archive:
@@ -50,7 +51,7 @@ def worklist_job_of(
             maximum_claimed=wanted.maximum_claimed,
             every_seconds=wanted.check_every_seconds,
         ),
-        manager=_peer(wanted.manager, settings),
+        manager=manager,
         performer=Performer(
             resources=resources,
             ae_title=ae_title,
@@ -61,6 +62,18 @@ def worklist_job_of(
         fetcher=fetcher,
         wake=wake,
     )
+
+
+def manager_of(settings: Settings) -> Peer | None:
+    """Make the peer that manages the worklist; None if there is none.
+
+    Raises
+    ------
+    NodeError
+        As `worklist_job_of`.
+    """
+    manager = settings.worklist.manager
+    return _peer(manager, settings) if manager else None
 
 
 def retrievals_of(settings: Settings) -> dict[str, Retrieval]:

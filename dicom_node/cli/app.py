@@ -142,7 +142,7 @@ def run(
     """Start the node: receive, analyse, deliver, until SIGTERM or Ctrl-C."""
     from dicom_node import logs
     from dicom_node.node.lifecycle import serve
-    from dicom_node.preflight import doubts
+    from dicom_node.preflight.doubts import doubts
 
     settings = load(config)
     writer = logs.configure_service(settings.log)
@@ -181,11 +181,14 @@ def worker(
 
 @app.command()
 def check(as_json: AsJson = False, config: Ini = INI) -> None:
-    """Check the settings, the model and the storage folder; say all faults at once."""
-    from dicom_node.preflight import doubts, faults
+    """Check the settings, and all that they name: say at once what a start refuses, and doubts."""
+    from dicom_node.preflight.awaited import awaited
+    from dicom_node.preflight.doubts import doubts
+    from dicom_node.preflight.faults import faults
 
     settings = load(config)
-    doubtful, faulty = doubts(settings), faults(settings)
+    faulty = faults(settings)
+    doubtful = [*doubts(settings), *awaited(settings)]
     if as_json:
         typer.echo(json_text({"doubts": doubtful, "faults": faulty}))
         raise typer.Exit(1 if faulty else 0)

@@ -24,7 +24,9 @@ from dicom_node.delivery.outcome import Verdict
 from dicom_node.delivery.result_classes import class_name
 from dicom_node.demo.pictures import write_previews
 from dicom_node.errors import NodeError
-from dicom_node.preflight import doubts, faults
+from dicom_node.preflight.awaited import awaited
+from dicom_node.preflight.doubts import doubts
+from dicom_node.preflight.faults import faults
 from dicom_node.resources import Resources
 from dicom_node.self_test.case import self_test_datasets
 from dicom_node.self_test.request import self_test_now
@@ -119,7 +121,7 @@ def look(settings: Settings, resources: Resources, folder: Path, by: str) -> Pro
         installation=installation_lines(settings),
         software=software_lines(settings),
         thresholds=threshold_lines(settings),
-        faults=faults(settings),
+        faults=[*faults(settings), *awaited(settings)],
         doubts=doubts(settings),
         destinations=[
             seen(settings, destination)

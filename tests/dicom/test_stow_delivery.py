@@ -28,7 +28,7 @@ from dicom_node.delivery.stow_sender import MOST_SILENT, StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.errors import NodeError
 from dicom_node.network.status_codes import TRANSFER_SYNTAX_NOT_SUPPORTED
-from dicom_node.preflight import faults
+from dicom_node.preflight.awaited import awaited
 from dicom_node.resources import Resources
 from pipeline.encode.bundle import part10
 from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed, naming
@@ -329,7 +329,7 @@ def test_it_cannot_be_probed(tmp_path: Path) -> None:
 def test_check_names_a_secret_that_is_missing(tmp_path: Path) -> None:
     settings = load(ini_with(tmp_path, "url = https://localhost:1/web\ntoken_file = gone"))
 
-    (fault,) = faults(settings)
+    (fault,) = awaited(settings)
 
     assert fault.startswith("[destination WEB] token_file: expected a file")
 

@@ -19,11 +19,15 @@ PROGRAM = "/opt/dicom-node/bin/dicom-node "
 by_name = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 
 
-def service(unit: Path) -> dict[str, str]:
+def section(unit: Path, name: str) -> dict[str, str]:
     parser = ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation has it
     parser.read(unit)
-    return dict(parser["Service"])
+    return dict(parser[name])
+
+
+def service(unit: Path) -> dict[str, str]:
+    return section(unit, "Service")
 
 
 @by_name
@@ -38,6 +42,14 @@ def test_its_command_is_one(unit: Path) -> None:
 @by_name
 def test_a_stop_is_waited_for(unit: Path) -> None:
     assert float(service(unit)["TimeoutStopSec"]) > STOP_SECONDS
+
+
+@by_name
+def test_a_start_that_fails_is_tried_again_for_ever(unit: Path) -> None:
+    """What it needs may come later than this host; what it starts without keeps it from nothing."""
+    assert service(unit)["Restart"] == "always"
+    assert section(unit, "Unit")["StartLimitIntervalSec"] == "0"
+    assert "ExecStartPre" not in service(unit)
 
 
 @by_name

@@ -41,7 +41,7 @@ def support(
 def parts_of(settings: Settings, now: datetime) -> dict[str, Callable[[], object]]:
     """Name every part of a bundle, and what reads it."""
     from dicom_node.maintenance.support_bundle import parts_without_database
-    from dicom_node.preflight import doubts
+    from dicom_node.preflight.doubts import doubts
 
     return {
         **parts_without_database(settings, now),

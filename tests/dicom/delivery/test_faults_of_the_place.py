@@ -17,7 +17,7 @@ from dicom_node.delivery.stow_sender import StowSender
 from dicom_node.delivery.worker import DeliveryWorker
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.network.association import Peer
-from dicom_node.preflight import doubts
+from dicom_node.preflight.doubts import doubts
 from dicom_node.resources import Resources
 from storage.database.schema import Delivery
 from tests.support.peers.stow_pacs import STORED, Answer, WebPacs, failed

@@ -20,7 +20,7 @@ from dicom_node.folder_lock import only_node
 from dicom_node.identity_key import PART, keyed, watch_identity_key
 from dicom_node.maintenance.consistency import ConsistencyMonitor, find
 from dicom_node.node.lifecycle import start_node
-from dicom_node.preflight import faults
+from dicom_node.preflight.faults import faults
 from dicom_node.resources import Resources
 from pipeline.encode.result.kinds import SUBSTITUTES
 from storage.database.schema import DigestKey, Feedback, Series

@@ -15,7 +15,8 @@ from config.reader import load
 from config.settings import Settings
 from dicom_node.assembly.security import CertificateWatch
 from dicom_node.network.pynetdicom_internals.version import TESTED
-from dicom_node.preflight import doubts, faults
+from dicom_node.preflight.doubts import doubts
+from dicom_node.preflight.faults import faults
 from pipeline.model.manifest import BUNDLED
 from tests.support.reception import open_resources
 from tests.support.samples.second_model import second_model

@@ -15,7 +15,8 @@ import trustme
 from config.reader import load
 from dicom_node.assembly.engine import engine_of
 from dicom_node.health import Health
-from dicom_node.preflight import faults
+from dicom_node.preflight.awaited import awaited
+from dicom_node.preflight.faults import faults
 from tests.support.fleet import Fleet, tend_until
 from tests.support.node_process import free_port, wait_until
 
@@ -43,7 +44,9 @@ def files(tmp_path: Path) -> str:
 def of_the_engine(tmp_path: Path, port: int, more: str = "") -> list[str]:
     ini = tmp_path / "node.ini"
     ini.write_text(INI.format(port=port, more=more))
-    return [fault for fault in faults(load(ini)) if fault.startswith("[engine]")]
+    settings = load(ini)
+    said = [*faults(settings), *awaited(settings)]
+    return [sentence for sentence in said if sentence.startswith("[engine]")]
 
 
 def test_a_scheduler_that_is_not_there_is_said_in_a_sentence(tmp_path: Path, files: str) -> None:

@@ -26,7 +26,7 @@ from dicom_node.maintenance.consistency import (
     folder_is_away,
     repair,
 )
-from dicom_node.preflight import faults
+from dicom_node.preflight.faults import faults
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.database.schema import Instance

@@ -49,8 +49,8 @@ def test_check_names_the_line_that_is_wrong(ini: Path) -> None:
     (ini.parent / "recipients").write_text("faults pigeon://secret\n")
     ended = CliRunner().invoke(app, ["check", "--json", "--config", str(ini)])
 
-    (fault,) = [one for one in json.loads(ended.stdout)["faults"] if "[notify]" in one]
-    assert "line 1: expected a URL that Apprise knows" in fault
+    (doubt,) = [one for one in json.loads(ended.stdout)["doubts"] if "recipients_file: line" in one]
+    assert "line 1: expected a URL that Apprise knows" in doubt
     assert "secret" not in ended.stdout
 
 

@@ -1,0 +1,1 @@
+"""Checks of `dicom-node check`: faults, what the node starts without, and doubts."""
