@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +27,12 @@ from dicom_node.errors import AnalysisFault, NodeError, NoNotice
 from dicom_node.reception.header import Unreadable, read_header, series_number
 from pipeline.encode.result.series_numbers import ResultNumbering, SeriesOfStudy, numbering
 from pipeline.errors import PipelineError
+from storage.files.disk import filled
 
 RECORD = "analysis.json"
+
+Processed = tuple[Analysed | Unsuitable, dict[str, bytes]]
+"""Answer of the analysis, and the files of its results by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +93,14 @@ def must_be_empty(out: Path) -> None:
 def process(
     series: FoundSeries,
     config: AnalysisConfig,
-    out: Path,
     progress: Progress,
     *,
     notices: Wanted,
     created: datetime,
-) -> Analysed | Unsuitable:
-    """Analyse one series and write its results below `out`.
+) -> Processed:
+    """Analyse one series; return the answer, and the files of its results by their names.
 
-    Written are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
+    These are ``KIND.dcm`` for each kind of result, such as ``report.dcm``, ``KIND/NNNN.dcm``
     where there are many of a kind, and ``analysis.json``; for an unsuitable series the last, with
     the reason, and ``notice.dcm``, if one is wanted. A UID names one set of bytes (PS3.5 9), and
     objects name the time at which they were made: so all UIDs hang on that time as well.
@@ -112,19 +115,29 @@ def process(
         numbering=series.numbering,
     )
     answer = series_task.results_of(request, progress)
-    out.mkdir(parents=True, exist_ok=True)
     if isinstance(answer, Unsuitable):
         asked = notice_request(request, answer.code, answer.text)
-        key, written = asked.key, _notice_files(asked, notices)
+        key, files_of_results = asked.key, _notice_files(asked, notices)
     else:
-        key, written = answer.key, dict(result_files(answer))
-    for name, content in written.items():
-        (out / name).parent.mkdir(exist_ok=True)
-        (out / name).write_bytes(content)
+        key, files_of_results = answer.key, dict(result_files(answer))
     identity = {"key": key, "created": request.created.isoformat()}
     record = {**statement(series, answer), **identity}
-    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    return answer
+    files_of_results[RECORD] = (json.dumps(record, indent=2) + "\n").encode()
+    return answer, files_of_results
+
+
+def write_files(files: Mapping[str, bytes], out: Path) -> None:
+    """Write the files of results into a folder: all, or none if one cannot be written.
+
+    Raises
+    ------
+    OSError
+        If one cannot be written.
+    """
+    with filled(out):
+        for name, content in files.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(content)
 
 
 def _notice_files(asked: NoticeRequest, wanted: Wanted) -> dict[str, bytes]:

@@ -52,6 +52,7 @@ from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError, UsageError
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
+from storage.files.disk import FULL, filled
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -114,9 +115,9 @@ def main() -> None:
     except ModuleNotFoundError as fault:
         _end(f"{fault.name} is not installed: pip install dicom-node installs it", fault)
     except OSError as fault:
-        if fault.filename is None:
-            raise
-        _end(f"{fault.strerror}: {fault.filename}", fault)
+        # files have their names in what goes wrong with them (`storage.files.disk.naming`)
+        place = fault.filename or ("standard output" if fault.errno in FULL else "")
+        _end(": ".join(str(word) for word in (fault.strerror or fault, place) if word), fault)
 
 
 def _end_by(number: int, _frame: FrameType | None) -> NoReturn:
@@ -319,7 +320,8 @@ def phantom(
         phantom_ct = make_phantom(spec)
     except ValueError as fault:  # too few slices to hold a lesion
         raise UsageError(f"{fault} (--lesions 0 needs no lung)") from fault
-    paths = write_series(phantom_datasets(phantom_ct, seed=seed), folder, transfer_syntax)
+    with filled(folder):
+        paths = write_series(phantom_datasets(phantom_ct, seed=seed), folder, transfer_syntax)
     out.print(f"{len(paths)} images in {folder}", markup=False)
 
 

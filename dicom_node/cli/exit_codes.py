@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from enum import IntEnum
 
@@ -14,6 +15,7 @@ from storage.errors import (
     StorageFull,
     StorageUnwritable,
 )
+from storage.files.disk import FULL
 
 PASSING = (
     Busy,
@@ -24,6 +26,8 @@ PASSING = (
     StorageUnwritable,
 )
 """Faults of the moment: the same command may succeed later."""
+
+OF_DISKS = FULL | {errno.EROFS}  #: the same, of files elsewhere: a disk is full, or read-only
 
 FOR_GOOD = (DatabaseDamaged, LeaseLost)  #: those of them that only an operator can end
 
@@ -48,8 +52,8 @@ MEANINGS = {
     ExitStatus.USAGE: "the command line cannot be understood; nothing was done",
     ExitStatus.SETTINGS: "the INI file is faulty or cannot be read; every fault is named, nothing"
     " was done",
-    ExitStatus.LATER: "database, storage folder or engine are away, full or busy at the moment: the"
-    " same may succeed later",
+    ExitStatus.LATER: "database, storage folder or engine are away, full, read-only or busy at the"
+    " moment, or the disk that was to be written is full or read-only: the same may succeed later",
     ExitStatus.HUNG_UP: "its terminal was closed (SIGHUP)",
     ExitStatus.INTERRUPTED: "ended by Ctrl-C",
     ExitStatus.TERMINATED: "asked to end (SIGTERM); like the two above it leaves nothing half made",
@@ -66,6 +70,8 @@ def status_of(fault: Exception) -> ExitStatus:
     if isinstance(fault, UsageError):
         return ExitStatus.USAGE
     if isinstance(fault, PASSING) and not isinstance(fault, FOR_GOOD):
+        return ExitStatus.LATER
+    if isinstance(fault, OSError) and fault.errno in OF_DISKS:
         return ExitStatus.LATER
     return ExitStatus.FAULT
 

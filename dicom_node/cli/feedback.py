@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -42,7 +43,7 @@ def feedback(
     from dicom_node import logs
     from dicom_node.assembly.resources import audit_of, existing_resources
     from dicom_node.identity_key import existing_key
-    from dicom_node.maintenance.feedback_cases import case_rows, write_rows
+    from dicom_node.maintenance.feedback_cases import case_rows
     from storage.results.answers import answers_to, assessed_results
 
     if context.invoked_subcommand is not None:
@@ -71,7 +72,7 @@ def feedback(
             with closing(audit_of(settings)) as audit:
                 folders = _copy(replace(resources, audit=audit), exported, images)
         rows = _chosen(case_rows(answers, results, folders, key), labelled=labelled)
-        write_rows(csv, rows)
+        _write(csv, rows, images)
     typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
 
 
@@ -114,6 +115,18 @@ def _copy(resources: Resources, uids: Sequence[str], folder: Path) -> dict[str, 
         uid: folder / f"{number:04d}" / "received" for number, uid in enumerate(uids, start=1)
     }
     return {uid: place.resolve() for uid, place in places.items() if any(place.iterdir())}
+
+
+def _write(csv: Path, rows: Sequence[dict[str, str]], images: Path | None) -> None:
+    """Write the case list; if that cannot be, nothing is left of the images either."""
+    from dicom_node.maintenance.feedback_cases import write_rows
+
+    try:
+        write_rows(csv, rows)
+    except OSError:
+        if images:
+            shutil.rmtree(images)  # it was empty, or new
+        raise
 
 
 def _line(answer: AnswerLine) -> str:

@@ -14,7 +14,14 @@ from rich.markup import escape
 
 from config.settings import Settings
 from dicom_node.analysis.configuration import analysis_config_of
-from dicom_node.analysis.offline import FoundSeries, find_series, must_be_empty, process
+from dicom_node.analysis.offline import (
+    FoundSeries,
+    Processed,
+    find_series,
+    must_be_empty,
+    process,
+    write_files,
+)
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.garbage import collect_seldom
 from dicom_node.analysis.worker.messages import Analysed, Unsuitable
@@ -34,7 +41,7 @@ def process_folder(
     created: datetime,
     *,
     profiled: bool = False,
-    process: Callable[..., Analysed | Unsuitable] = process,
+    process: Callable[..., Processed] = process,
 ) -> int:
     """Analyse every series of a folder; return how many could be analysed.
 
@@ -61,18 +68,18 @@ def process_folder(
             process,
             found,
             config,
-            target,
             notices=settings.results.not_analysed,
             created=created,
         )
         profile = StageProfile()
         try:
-            answer = _with_bar(as_analysis_fault(work), profile, console)
+            answer, files = _with_bar(as_analysis_fault(work), profile, console)
         except (AnalysisFault, ConformanceError, OutOfMemory) as fault:
             failed += 1
             console.print(f"series {found.series_instance_uid} of {len(found.paths)} instances")
             console.print(f"  failed: {escape(str(fault))}")
             continue
+        write_files(files, target)
         analysed += isinstance(answer, Analysed)
         _print_answer(found, answer, target, console)
         if profiled:
@@ -85,8 +92,8 @@ def process_folder(
 
 
 def _with_bar(
-    work: Callable[[Progress], Analysed | Unsuitable], profile: StageProfile, console: Console
-) -> Analysed | Unsuitable:
+    work: Callable[[Progress], Processed], profile: StageProfile, console: Console
+) -> Processed:
     with stage_bar(console) as bar:
         task = bar.add_task("reading", total=1.0)
 

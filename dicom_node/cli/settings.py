@@ -16,6 +16,7 @@ from config.versions import Version, digest, folder_of, restore, versions, write
 from dicom_node.cli.options import INI, AsJson, Ini, out
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import NodeError, UsageError
+from storage.files.disk import naming
 
 app = typer.Typer(
     name="settings",
@@ -55,7 +56,9 @@ def set_values(
     text = read_text(config)
     new = changed_text(text, changes)
     now = datetime.now(UTC)
-    _show(write_settings(config, new, expected_digest=digest(text), by=os_user(), at=now))
+    with naming(config):
+        version = write_settings(config, new, expected_digest=digest(text), by=os_user(), at=now)
+    _show(version)
 
 
 @app.command()
@@ -98,7 +101,9 @@ def restore_version(
     found = [version for version in versions(config) if version.number == number]
     if not found:
         raise NodeError(f"expected a change that `settings history` shows, got {number}")
-    _show(restore(config, found[0], by=os_user(), at=datetime.now(UTC)))
+    with naming(config):
+        version = restore(config, found[0], by=os_user(), at=datetime.now(UTC))
+    _show(version)
 
 
 def place_of(text: str) -> Place:

@@ -28,6 +28,7 @@ from reportlab.platypus import (
 )
 
 from dicom_node.commission.protocol import DestinationSeen, Protocol, figures_of
+from dicom_node.governance.new_file import new_file
 from pipeline.encode.common.typeface import drawable, font_file
 from storage.states import SelfTestState
 
@@ -51,25 +52,28 @@ NOTICE = (
 
 
 def write_document(protocol: Protocol, file: Path) -> None:
-    """Write the PDF.
+    """Write the PDF, whole or not at all.
 
     Raises
     ------
+    NodeError
+        If the file is there.
     OSError
-        If it cannot be written.
+        If it cannot be written: the error names it.
     """
     for name, bold in ((FACE, False), (BOLD, True)):
         pdfmetrics.registerFont(TTFont(name, str(font_file(bold=bold))))
-    SimpleDocTemplate(
-        str(file),
-        pagesize=A4,
-        leftMargin=MARGIN,
-        rightMargin=MARGIN,
-        topMargin=MARGIN,
-        bottomMargin=MARGIN,
-        title="Acceptance of an installation of dicom-node",
-        author="dicom-node",
-    ).build(list(_story(protocol)), onFirstPage=_number, onLaterPages=_number)
+    with new_file(file) as stream:
+        SimpleDocTemplate(
+            stream,
+            pagesize=A4,
+            leftMargin=MARGIN,
+            rightMargin=MARGIN,
+            topMargin=MARGIN,
+            bottomMargin=MARGIN,
+            title="Acceptance of an installation of dicom-node",
+            author="dicom-node",
+        ).build(list(_story(protocol)), onFirstPage=_number, onLaterPages=_number)
 
 
 def _number(canvas: object, document: object) -> None:

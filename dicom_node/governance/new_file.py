@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dicom_node.errors import NodeError
+from storage.files.disk import naming
 
 
 @contextmanager
@@ -22,20 +23,21 @@ def new_file(file: Path) -> Iterator[BinaryIO]:
     NodeError
         If the file is there, before or after it was written; that one stays as it is.
     OSError
-        If it cannot be written.
+        If it cannot be written: the error names the file.
     """
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     _require_new(file)
-    beside.unlink(missing_ok=True)  # left by a crash
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        _name(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with naming(file, beside):
+        beside.unlink(missing_ok=True)  # left by a crash
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            _name(beside, file)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _name(beside: Path, file: Path) -> None:

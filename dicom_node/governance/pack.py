@@ -90,18 +90,24 @@ def _write(bundle: zipfile.ZipFile, entry: zipfile.ZipInfo, read: Part) -> tuple
     """Write a part; return its SHA-256, and why it could not be read as a whole."""
     summed, fault = hashlib.sha256(), ""
     with bundle.open(entry, "w", force_zip64=True) as stream:
-
-        def put(piece: bytes) -> None:
-            summed.update(piece)
-            stream.write(piece)
-
-        try:
-            for piece in read():
-                put(piece)
-        except Exception as broken:  # noqa: BLE001  # an audit of what works must not fail by it
-            fault = f"{type(broken).__name__}: {broken}"
-            put(f"\ncannot be read: {fault}\n".encode())
+        for piece in _read(read):
+            if isinstance(piece, str):
+                fault = piece
+            data = piece if isinstance(piece, bytes) else f"\ncannot be read: {fault}\n".encode()
+            summed.update(data)
+            stream.write(data)
     return summed.hexdigest(), fault
+
+
+def _read(read: Part) -> Iterator[bytes | str]:
+    """Yield the pieces of a part, and last why it could not be read as a whole, if so.
+
+    Only reading: where the pack itself cannot be written, there is none.
+    """
+    try:
+        yield from read()
+    except Exception as broken:  # noqa: BLE001  # an audit of what works must not fail by it
+        yield f"{type(broken).__name__}: {broken}"
 
 
 def _readme(now: datetime, about: Mapping[str, str], faults: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from dicom_node.folder_lock import LOCK, RUNNING, STARTING, UNSEEN, is_running
 from dicom_node.health import FILE as CONDITION
 from dicom_node.health import OF_RECEIVER
 from dicom_node.reception.draining import DRAINING
-from storage.backup.database_copy import check_copy, copy_database
+from storage.backup.database_copy import check_copy, copy_database, size_of_copy
 from storage.backup.manifest import (
     DESCRIPTION,
     FOLDER,
@@ -40,10 +40,11 @@ from storage.backup.manifest import (
     write_manifest,
     write_sums,
 )
+from storage.backup.room import require_room, sizes_of
 from storage.database.engine import files_of_database, is_absent, opened, revision_of
 from storage.database.lease import lease_mark
-from storage.errors import DatabaseUnusable, StorageError
-from storage.files.disk import disk_free, sync_directory
+from storage.errors import DatabaseUnusable, StorageError, StorageFull
+from storage.files.disk import FULL, naming, sync_directory
 from storage.files.folder import INCOMING, QUARANTINE, RESULTS, TEMPORARY
 from storage.files.installation import installation_of
 from storage.files.receiver_folder import RECEIVERS
@@ -98,9 +99,13 @@ def make_backup(
     Raises
     ------
     NodeError
-        If `to` cannot be used, or has no room.
+        If `to` is in the storage folder.
+    StorageFull
+        If there is no room for it; nothing is left of it then.
+    OSError
+        If it cannot be written, or a file not be read; likewise.
     DatabaseUnavailable, DatabaseUnusable
-        If the database cannot be copied, or there is nothing to copy yet.
+        If the database cannot be copied, or there is nothing to copy yet; likewise.
     """
     folder = settings.storage.folder
     with opened(settings.database_url) as database:
@@ -115,21 +120,34 @@ def make_backup(
     unfinished = to / f"{backup.name}{UNFINISHED}"
     if backup.exists():
         raise NodeError(f"{backup}: is there already")
-    try:
+    with _new_folder(unfinished):
+        _fill(unfinished, settings, ini, now, step)
+        unfinished.rename(backup)
+        sync_directory(to)
+    return backup
+
+
+@contextmanager
+def _new_folder(unfinished: Path) -> Iterator[None]:
+    """Make a folder that the block fills and renames; if it breaks off, nothing is left of it."""
+    to = unfinished.parent
+    is_new = not to.exists()
+    with naming(to, unfinished):
         own_folder(to)
         _remove_abandoned(to)
         unfinished.mkdir(mode=0o700)
-    except OSError as fault:
-        raise NodeError(f"{unfinished}: expected a new folder, got {fault.strerror}") from None
     try:
-        with _held(unfinished):
-            _fill(unfinished, settings, ini, now, step)
-            unfinished.rename(backup)
-        sync_directory(to)
-    except BaseException:
+        with naming(to), _held(unfinished):
+            yield
+    except OSError as fault:
+        if fault.errno not in FULL:
+            raise
+        raise StorageFull(f"{to}: its disk is full: the backup was taken away again") from fault
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    return backup
+        if is_new:
+            with suppress(OSError):  # it holds the backup
+                to.rmdir()
 
 
 def _remove_abandoned(to: Path) -> None:
@@ -190,19 +208,15 @@ def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step
     digests: dict[str, str] = {}
     mark = _mark_at_rest(settings)
     with nothing_removed(folder):
+        of_database = size_of_copy(settings.database_url)
+        require_room(backup, {**sizes_of(_sources(settings, ini)), **of_database})
         database, revision = copy_database(settings.database_url, backup)
         digests[database] = digest_of(backup / database)
-        in_bucket = COPIES if settings.storage.objects else frozenset[str]()
-        sources = list(files_of(folder, settings.database_url, in_bucket))
-        size = sum(source.stat().st_size for source in sources)
-        if size > (free := disk_free(backup)):
-            raise NodeError(f"{backup.parent}: expected room for {size:,} bytes, got {free:,}")
-        for source in sources:
-            path = f"{FOLDER}/{source.relative_to(folder).as_posix()}"
+        sources = _sources(settings, ini)  # what the copy knows, and what came meanwhile
+        require_room(backup, sizes_of(sources))
+        for path, source in sources.items():
             digests[path] = copy_file(source, backup / path)
             step()
-    path = f"{SETTINGS}/{ini.name}"
-    digests[path] = copy_file(ini, backup / path)
     write_sums(backup, digests)
     manifest = Manifest(
         format=FORMAT,
@@ -220,6 +234,15 @@ def _fill(backup: Path, settings: Settings, ini: Path, now: datetime, step: Step
         sync_directory(place)
     write_manifest(backup, manifest)
     sync_directory(backup)
+
+
+def _sources(settings: Settings, ini: Path) -> dict[str, Path]:
+    """Name the files that are copied as they are, by their paths in the backup."""
+    folder = settings.storage.folder
+    in_bucket = COPIES if settings.storage.objects else frozenset[str]()
+    found = files_of(folder, settings.database_url, in_bucket)
+    sources = {f"{FOLDER}/{file.relative_to(folder).as_posix()}": file for file in found}
+    return {**sources, f"{SETTINGS}/{ini.name}": ini}
 
 
 def _mark_at_rest(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from config.value_types import is_loopback
 from dicom_node.errors import NodeError, UsageError
 from dicom_node.network.tls import RENEWAL_TIME
+from storage.files.disk import filled, naming
 
 AUTHORITY_DAYS = 3650  #: that the authority is valid: its renewal means new files everywhere
 HOST_DAYS = 365  #: that a host's certificate is valid, if nothing is said
@@ -64,7 +65,8 @@ def provide(
     """Have an authority and a certificate for each host in a folder: what is missing is made.
 
     Those that end within `RENEWAL_TIME` are renewed, also of hosts that are not named. Each file
-    is replaced whole; keys can be read by us alone.
+    is replaced whole, with its key; keys can be read by us alone. If one cannot be written, none is
+    new.
 
     Parameters
     ----------
@@ -84,8 +86,8 @@ def provide(
     """
     for host in hosts:
         _check_name(host)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return list(_provided(folder, hosts, now, timedelta(days=days)))
+    with filled(folder, mode=0o700):
+        return list(_provided(folder, hosts, now, timedelta(days=days)))
 
 
 def _check_name(host: str) -> None:
@@ -163,8 +165,7 @@ def _make_authority(folder: Path, now: datetime) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(folder / "authority.key", _pem_of(key), mode=0o600)
-    _write(folder / "authority.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    _write_pair(folder / "authority.pem", certificate, key)
 
 
 def _make_host(
@@ -192,8 +193,7 @@ def _make_host(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
-    _write(file.with_suffix(".key"), _pem_of(key), mode=0o600)
-    _write(file, certificate.public_bytes(serialization.Encoding.PEM))
+    _write_pair(file, certificate, key)
 
 
 def _begun(
@@ -232,16 +232,33 @@ def _pem_of(key: Key) -> bytes:
     )
 
 
-def _write(file: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all."""
-    temporary = file.with_name(f"{file.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+def _write_pair(file: Path, certificate: x509.Certificate, key: Key) -> None:
+    """Write a certificate, and its key beside it: both are replaced when both are written."""
+    contents = {
+        file.with_suffix(".key"): (_pem_of(key), 0o600),
+        file: (certificate.public_bytes(serialization.Encoding.PEM), 0o644),
+    }
+    new = {path: path.with_name(f"{path.name}.new") for path in contents}
+    try:
+        for path, (content, mode) in contents.items():
+            with naming(path, new[path]):
+                _write(new[path], content, mode)
+        for path, written in new.items():
+            with naming(path, written):
+                written.replace(path)
+    finally:
+        for written in new.values():
+            written.unlink(missing_ok=True)
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    """Write a new file, in place of one that a crash has left; it is on the disk then."""
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.replace(file)
 
 
 def _read(file: Path) -> x509.Certificate:

@@ -12,7 +12,7 @@ from dicom_node.folder_lock import LOCK, RESTORING, RUNNING, only_node
 from storage.backup.database_copy import check_copy, load_database, require_empty
 from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
 from storage.database.engine import files_of_database, refuse_newer
-from storage.errors import StorageError
+from storage.errors import StorageError, StorageFull
 from storage.files.disk import disk_free, give_to_owner_of_folder, sync_directory
 
 NOT_OF_A_NODE = frozenset({"lost+found", LOCK, RUNNING})  #: in a folder that is empty
@@ -34,7 +34,9 @@ def restore_backup(
     Raises
     ------
     NodeError
-        If the storage folder holds something, has no room, or is used by a node.
+        If the storage folder holds something, or is used by a node.
+    StorageFull
+        If it has no room.
     StorageError
         If the backup is not whole, is of a newer version, or the database is not empty.
     """
@@ -111,4 +113,4 @@ def _require_room(folder: Path, manifest: Manifest) -> None:
             " writes over anything; move it away first"
         )
     if manifest.bytes > (free := disk_free(folder)):
-        raise NodeError(f"{folder}: expected room for {manifest.bytes:,} bytes, got {free:,}")
+        raise StorageFull(f"{folder}: expected room for {manifest.bytes:,} bytes, got {free:,}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dicom_node.logs import log
 from dicom_node.reception.ingest import rescan
 from dicom_node.resources import Resources
 from storage.errors import StorageError
+from storage.files.disk import blocks_of, filled, naming
 from storage.files.folder import QUARANTINE
 from storage.files.removal_lock import may_remove
 from storage.maintenance.purge import (
@@ -116,31 +116,36 @@ def export(resources: Resources, uids: Sequence[str], folder: Path) -> int:
     Raises
     ------
     NodeError
-        If the folder cannot be made or is not empty; or, at the end, if files are missing.
+        If the folder is not empty; or, at the end, if files are missing.
+    OSError
+        If it cannot be made or written: then nothing is left in it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise NodeError(f"cannot make the folder {folder}: {fault.strerror}") from fault
-    if any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()):
         raise NodeError(f"expected an empty folder, {folder} holds something")
     copied, exports = 0, list[KeptFiles]()
-    for number, uid in enumerate(uids, start=1):
-        kept, target = kept_files(resources, uid), folder / f"{number:04d}"
-        exports.append(kept)
-        for origin in kept.paths:
-            (target / origin).mkdir(parents=True)
-        files = [(path, target / name) for name, path in kept.named()]
-        for path, copy in files:
-            shutil.copyfile(path, copy)
-        copied += len(files)
-        log.info("series_exported", series_uid=uid, files=len(files))
+    with filled(folder):
+        for number, uid in enumerate(uids, start=1):
+            kept, target = kept_files(resources, uid), folder / f"{number:04d}"
+            exports.append(kept)
+            for origin in kept.paths:
+                (target / origin).mkdir(parents=True)
+            files = [(path, target / name) for name, path in kept.named()]
+            for path, copy in files:
+                _copy(path, copy)
+            copied += len(files)
+            log.info("series_exported", series_uid=uid, files=len(files))
     record_export(resources.audit, exports, folder.name)
     if missing := sum(kept.missing for kept in exports):
         raise NodeError(
             f"copied {copied} files; {missing} are not where they were kept: see dicom-node doctor"
         )
     return copied
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy a file; a fault names the one of the two that it is of."""
+    with naming(to), to.open("xb") as there:
+        there.writelines(blocks_of(source))
 
 
 def erase(resources: Resources, uids: Sequence[str], *, by: str = NODE) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dicom_node.health import Health
 from dicom_node.logs import log
+from storage.files.disk import naming
 
 DRAINING = "draining"  #: name of the file in the storage folder
 FOR_THE_NODE = 0o644  #: mode of the file: the node may be another user; its folder keeps others out
@@ -43,11 +44,12 @@ def request_drain(folder: Path, by: str, now: datetime, receiver: str = "") -> N
     OSError
         If the storage folder cannot be written.
     """
-    temporary = folder / f".{_name(receiver)}"
+    file, temporary = folder / _name(receiver), folder / f".{_name(receiver)}"
     request = DrainRequest(by=by, at=now.isoformat(timespec="seconds"))
-    temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    temporary.chmod(FOR_THE_NODE)
-    temporary.replace(folder / _name(receiver))
+    with naming(file, temporary):
+        temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        temporary.chmod(FOR_THE_NODE)
+        temporary.replace(file)
 
 
 def end_drain(folder: Path, receiver: str = "") -> bool:

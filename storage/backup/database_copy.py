@@ -7,6 +7,7 @@ either can be made.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -15,12 +16,12 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.engine import URL, make_url
 
 from storage.backup.from_sqlite import fill_from_sqlite
 from storage.backup.manifest import copy_file, for_us
-from storage.database.engine import open_database, opened, revision_of
+from storage.database.engine import is_absent, open_database, opened, reading, revision_of
 from storage.database.faults import own_errors
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
@@ -29,6 +30,7 @@ from storage.files.disk import give_to_owner_of_folder, sync_directory
 SQLITE_COPY = "database.sqlite"  #: name in a backup
 POSTGRESQL_COPY = "database.pgdump"  #: name in a backup, pg_dump's custom format
 PAGES = 4096  #: of SQLite that are copied at once; others write in between
+FULL_DUMP = re.compile(rb"^pg_dump: error: could not write .*No space left on device", re.M)
 DEBIAN = "/usr/lib/postgresql"  #: Debian keeps the programs of each version here
 TELLING = re.compile(
     r"permission denied for [a-z ]+ [\w.]+|server version mismatch|No space left on device"
@@ -48,7 +50,9 @@ def copy_database(url: str, to: Path) -> tuple[str, str]:
     Raises
     ------
     DatabaseUnavailable, DatabaseUnusable
-        If it cannot be read or written, or pg_dump is not there.
+        If it cannot be read, or pg_dump is not there.
+    OSError
+        If the copy cannot be written.
     """
     engine = open_database(url)
     try:
@@ -64,6 +68,27 @@ def copy_database(url: str, to: Path) -> tuple[str, str]:
         return POSTGRESQL_COPY, revision
     finally:
         engine.dispose()
+
+
+def size_of_copy(url: str) -> dict[str, int]:
+    """Give the size of the copy of a database, bytes, by its name; none of PostgreSQL's.
+
+    Nobody knows how large a dump becomes: it is compressed, and has no indexes.
+
+    Raises
+    ------
+    DatabaseUnavailable, DatabaseUnusable
+        If the database cannot be read.
+    """
+    with opened(url) as engine:
+        if engine.dialect.name != "sqlite" or is_absent(engine):
+            return {}
+        with own_errors(), reading(engine).connect() as connection:
+            pages, size = (
+                int(connection.execute(text(f"PRAGMA {name}")).scalar_one())
+                for name in ("page_count", "page_size")
+            )
+        return {SQLITE_COPY: pages * size}
 
 
 def check_copy(copy: Path) -> None:
@@ -172,6 +197,8 @@ def _copy_sqlite(engine: Engine, to: Path) -> None:
             there.execute("PRAGMA journal_mode = DELETE")  # one file, to be copied anywhere
     except sqlite3.Error as fault:
         code = getattr(fault, "sqlite_errorname", "no code")
+        if code == "SQLITE_FULL":  # the database is only read
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to)) from None
         raise DatabaseUnavailable(f"the database cannot be copied: {code}") from None
 
 
@@ -219,11 +246,15 @@ def _run_program(command: list[str], name: str, environment: dict[str, str]) -> 
     ------
     DatabaseUnavailable
         If it fails.
+    OSError
+        If the disk is full that it writes to.
     """
     ended = subprocess.run(  # noqa: S603  # PostgreSQL's own programs, no shell
         command, env={**os.environ, **environment, "LC_ALL": "C"}, capture_output=True, check=False
     )
     if ended.returncode:
+        if FULL_DUMP.search(ended.stderr):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         told = TELLING.search(ended.stderr.decode(errors="replace"))
         reason = f": {told[0]}" if told else ""
         raise DatabaseUnavailable(f"{name} failed with status {ended.returncode}{reason}")

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 from storage.errors import StorageError
+from storage.files.disk import blocks_of, naming
 from storage.files.sums import SUMS
 
 DESCRIPTION = "backup.json"  #: name of the file; written last, so a folder without it is none
@@ -30,7 +31,6 @@ FORMAT = 3  #: of the folder of a backup
 WITHOUT_DIGEST = 2  #: the format before: the description had no digest of itself
 WITHOUT_LEASE = 1  #: the one before that: it did not say how far the lease had come, either
 DIGEST = "values_sha256"  #: key of the digest of the other values
-BLOCK_BYTES = 1 << 20  #: read at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +105,13 @@ def copy_file(source: Path, to: Path, digest: str = "") -> str:
     ------
     StorageError
         If it has another; the copy is left where it is.
+    OSError
+        If one of the two cannot be read or written: the error names it.
     """
     own_folder(to.parent)
     summed = hashlib.sha256()
-    with source.open("rb") as here, open(to, "xb", opener=for_us) as there:
-        while block := here.read(BLOCK_BYTES):
+    with naming(to), open(to, "xb", opener=for_us) as there:
+        for block in blocks_of(source):
             summed.update(block)
             there.write(block)
         there.flush()

@@ -7,7 +7,6 @@ a whole file that was never reported as kept.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.errors import StorageFull, StorageUnwritable
-from storage.files.disk import disk_free, remove, sync_directory
+from storage.files.disk import FULL, disk_free, remove, sync_directory
 from storage.files.objects_address import ObjectsAddress
 from storage.files.receiver_folder import ReceiverFolder, holders_with_folders
 
@@ -35,7 +34,6 @@ LATER = "later"  #: within the folder of a result: what is encoded after the res
 
 RESULTS_STOP = 1 / 4  #: share of the reserve that results leave to the database
 CHECK_BYTES = 1 << 20  #: written between two checks of the free space
-FULL = {errno.ENOSPC, errno.EDQUOT}  #: of the errors for a full disk
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  #: a file name that cannot lead out of a folder
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.reader import load
+from config.whole_file import write_file
 from dicom_node.cli.options import INI, AsJson, Ini, bar, err
 from dicom_node.cli.views.json_text import json_text
+from storage.files.disk import naming
 
 if TYPE_CHECKING:
     from dicom_node.resources import Resources
@@ -93,4 +95,11 @@ def conformance(
     """Bring the marked parts of a document, such as the conformance statement, up to date."""
     from dicom_node.maintenance.conformance_statement import fill
 
-    document.write_text(fill(document.read_text(encoding="utf-8")), encoding="utf-8")
+    content = fill(document.read_text(encoding="utf-8")).encode()
+    beside = document.with_name(f".{document.name}.part")
+    with naming(document, beside):
+        try:
+            write_file(beside, content, like=document.stat())
+            beside.replace(document)
+        finally:
+            beside.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 
 from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError, UsageError
+from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases
 from pipeline.evaluation.localisation.report import Compared, comparison, draw_froc, slices_section
 from pipeline.evaluation.localisation.run import compare
@@ -81,9 +82,9 @@ def write(
         "slices": {name: [asdict(score) for score in scores] for name, scores in slices.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PAGE).write_text(text, encoding="utf-8")
-    (folder / FIGURES).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / PAGE, text.encode())
+    write_whole(folder / FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
     if compared:
-        (folder / CURVES).write_bytes(draw_froc(compared.systems))
+        write_whole(folder / CURVES, draw_froc(compared.systems))
     console.print(Markdown(text))
     console.print(f"page and figures: {folder}", markup=False)

@@ -13,6 +13,7 @@ from rich.console import Console
 from dicom_node.cli.options import BUNDLED_NAME, AsJson, folder_of
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.errors import UsageError
+from storage.files.disk import filled
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and import model folders.")
 out = Console()
@@ -61,13 +62,14 @@ def import_(
         raise UsageError("expected two of --unet, --decovnet and --base")
     from pipeline.model.import_published import import_checkpoints
 
-    manifest = import_checkpoints(
-        to,
-        unet=unet,
-        decovnet=decovnet,
-        base=folder_of(base) if base else None,
-        statistics=unet_statistics.value,
-    )
+    with filled(to):
+        manifest = import_checkpoints(
+            to,
+            unet=unet,
+            decovnet=decovnet,
+            base=folder_of(base) if base else None,
+            statistics=unet_statistics.value,
+        )
     out.print(
         f"{to}: imported as {manifest.name} {manifest.version}.", soft_wrap=True, markup=False
     )

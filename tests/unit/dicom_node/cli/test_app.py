@@ -229,11 +229,13 @@ def test_process_goes_on_after_a_series_that_fails_and_names_it(tmp_path: Path) 
     said = Console(record=True, width=200)
     begun: list[str] = []
 
-    def fails_once(series: FoundSeries, *_: object, **__: object) -> Unsuitable:
+    def fails_once(
+        series: FoundSeries, *_: object, **__: object
+    ) -> tuple[Unsuitable, dict[str, bytes]]:
         begun.append(series.series_instance_uid)
         if len(begun) == 1:
             raise KeyError("CANARYXQ")
-        return Unsuitable(code=UnsuitableReason.GAP, text="a slice is missing")
+        return Unsuitable(code=UnsuitableReason.GAP, text="a slice is missing"), {}
 
     with pytest.raises(NodeError, match="1 of 2 series failed"):
         process_folder(
@@ -258,12 +260,12 @@ def test_process_prints_what_each_stage_took(tmp_path: Path) -> None:
     said = Console(record=True, width=200)
 
     def in_stages(
-        series: FoundSeries, config: object, out: Path, progress: Progress, **_: object
-    ) -> Unsuitable:
+        series: FoundSeries, config: object, progress: Progress, **_: object
+    ) -> tuple[Unsuitable, dict[str, bytes]]:
         progress("read", 0.0)
         held = np.ones(64 * 2**20, np.uint8)
         progress("select", 0.5)
-        return Unsuitable(code=UnsuitableReason.GAP, text=f"{held.size} bytes were held")
+        return Unsuitable(code=UnsuitableReason.GAP, text=f"{held.size} bytes were held"), {}
 
     process_folder(
         tmp_path / "ct",

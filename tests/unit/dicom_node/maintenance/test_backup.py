@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -40,10 +41,12 @@ from storage.backup.manifest import (
     write_manifest,
     write_sums,
 )
+from storage.backup.room import ANY_DIGEST, room_for
 from storage.database.engine import open_database, opened
 from storage.database.lease import read_lease
 from storage.database.schema import Base
-from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError
+from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError, StorageFull
+from storage.files.disk import disk_free
 from storage.files.installation import STATION, draw_installation, installation_of
 from storage.files.receiver_folder import ReceiverFolder
 from storage.files.removal_lock import may_remove, nothing_removed
@@ -114,6 +117,49 @@ def content(folder: Path) -> dict[str, bytes]:
         for path in (folder / name, *(folder / name).rglob("*"))
         if path.is_file()
     }
+
+
+def make_sparse(file: Path, size: int) -> None:
+    """Make a file that is long, and takes no room."""
+    with file.open("wb") as stream:
+        stream.truncate(size)
+
+
+def test_room_is_looked_for_before_the_database_is_copied(
+    resources: Resources, ini: Path, tmp_path: Path
+) -> None:
+    make_sparse(resources.folder.root / "incoming" / "00" / "1.dcm", disk_free(tmp_path) + 1)
+    begun: list[str] = []
+
+    with pytest.raises(StorageFull, match=r"backups: expected room for [\d,]+ bytes, got [\d,]+$"):
+        make_backup(load(ini), ini, tmp_path / "backups", NOW, step=lambda: begun.append(""))
+
+    assert begun == []
+    assert not (tmp_path / "backups").exists()
+
+
+def test_room_is_that_of_whole_blocks_with_folders_and_the_list_of_digests() -> None:
+    files = {"database.sqlite": 4097, "folder/station": 1}
+
+    assert room_for(files, 4096) == 7 * 4096  # 2 + 1, list, description, 2 folders
+    assert room_for({f"folder/{number}": 0 for number in range(1000)}, 1) > 1000 * len(ANY_DIGEST)
+
+
+def test_a_disk_that_is_full_meanwhile_is_named_and_nothing_is_left(
+    resources: Resources, ini: Path, tmp_path: Path
+) -> None:
+    source = resources.folder.root / "incoming" / "00" / "1.dcm"
+    make_sparse(source, 3_000_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))  # the database finds room
+    try:
+        with pytest.raises(OSError, match="File too large") as fault:
+            make_backup(load(ini), ini, tmp_path / "backups", NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert str(fault.value.filename).startswith(f"{tmp_path / 'backups'}/")
+    assert not (tmp_path / "backups").exists()
 
 
 def test_everything_is_there_again_elsewhere(
@@ -455,7 +501,7 @@ def test_a_command_that_is_asked_to_end_leaves_nothing_half_made(
         started.terminate()
         assert started.wait(60) == ExitStatus.TERMINATED
 
-    assert list(to.iterdir()) == []
+    assert not to.exists()
 
 
 @pytest.mark.parametrize("inside", [".", "backups", "incoming/backups"])
@@ -476,11 +522,11 @@ def test_a_backup_that_fails_leaves_nothing(
         copied.append(None)
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageFull, match="backups: its disk is full"):
         make_backup(load(ini), ini, to, NOW, step=fail)
 
     assert copied
-    assert list(to.iterdir()) == []
+    assert not to.exists()
     make_backup(load(ini), ini, to, NOW)
     with pytest.raises(NodeError, match="is there already"):
         make_backup(load(ini), ini, to, NOW)
