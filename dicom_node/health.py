@@ -169,6 +169,15 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
     running
         Whether a process holds the storage folder.
     """
+    silence = why_silent(condition, now, running=running)
+    faults = condition.faults if condition else ()
+    return silence or "; ".join(
+        f"{fault.part}: {fault.reason}" for fault in faults if not fault.is_ready
+    )
+
+
+def why_silent(condition: Condition | None, now: datetime, *, running: bool) -> str:
+    """Say why nobody knows how a node is; empty if somebody does. Parameters as `why_not_ready`."""
     if not running:
         return "the node is not running"
     if condition is None:
@@ -176,9 +185,7 @@ def why_not_ready(condition: Condition | None, now: datetime, *, running: bool) 
     if condition.is_stale(now):
         since = f"{condition.written_at.astimezone():%Y-%m-%d %H:%M:%S}"
         return f"the node has not told its condition since {since}: it starts, or hangs"
-    return "; ".join(
-        f"{fault.part}: {fault.reason}" for fault in condition.faults if not fault.is_ready
-    )
+    return ""
 
 
 def file_of(receiver: str) -> str:

@@ -144,23 +144,33 @@ def _show_stages(settings: Settings, *, as_json: bool) -> None:
     """Show what is busy and what waits, stage by stage and worker by worker."""
     from contextlib import closing
 
+    from dicom_node.analysis.oversight.permission import Oversight
     from dicom_node.assembly.resources import existing_resources
     from dicom_node.cli.views import stages as view
     from dicom_node.folder_lock import is_running
-    from dicom_node.health import read_condition
-    from storage.console.node_pages import backlog, queue
+    from dicom_node.health import read_condition, why_silent
+    from storage.console.node_pages import backlog, held_deliveries, queue, waited_for
     from storage.delivery.pauses import pauses
 
     folder, now = settings.storage.folder, datetime.now(UTC)
-    condition = read_condition(folder) if is_running(folder) else None
+    running = is_running(folder)
+    condition = read_condition(folder) if running else None
+    silence = why_silent(condition, now, running=running)
+    analysis = settings.analysis
+    oversight = Oversight(switch=analysis.switch, expires=analysis.expires)
     with closing(existing_resources(settings)) as resources, resources.sessions.reading() as found:
-        paused = frozenset(pauses(found))
-        names = sorted({*(one.name for one in settings.destinations), *paused})
+        paused = pauses(found)
+        enabled = {one.name: one.enabled for one in settings.destinations}
+        names = sorted({*enabled, *paused, *waited_for(found)})
+        backlogs = {name: backlog(found, name) for name in names}
+        permission = oversight.permission(now.astimezone().date())
+        held = {name: held_deliveries(found, name) for name in names}
+        unserved = view.unserved(backlogs, enabled, paused, held)
         stages = view.stages_of(
             queue(found, None),
-            {name: backlog(found, name) for name in names},
-            paused,
-            condition.workers if condition else (),
+            backlogs,
+            view.stops_of(condition, silence, permission, unserved),
+            condition.workers if condition and not silence else (),
             now,
         )
     typer.echo(view.as_json(stages) if as_json else "\n".join(view.words(stages, now)))

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
-from storage.database.schema import Delivery, Series
+from storage.database.schema import Delivery, Result, ResultObject, Series
 from storage.database.self_test_series import of_patients
+from storage.database.watch_tables import HOLD, STOP, is_held
 from storage.states import UNDER_WAY, DeliveryState, SeriesState
 
 
@@ -46,7 +47,13 @@ class SenderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A series that waits, or is worked on."""
+    """A series that waits, or is worked on.
+
+    Attributes
+    ----------
+    held
+        Whether it is not analysed until somebody accepts that its scanner has changed.
+    """
 
     series_instance_uid: str
     calling_ae: str
@@ -57,6 +64,7 @@ class Waiting:
     since: datetime
     last_at: datetime
     not_before: datetime | None
+    held: bool = False
 
 
 def waited_for(session: Session) -> list[str]:
@@ -108,6 +116,23 @@ def backlog(session: Session, destination: str) -> Backlog:
     )
 
 
+def held_deliveries(session: Session, destination: str) -> int:
+    """Count what waits until somebody accepts that a scanner has changed."""
+    held = session.scalar(
+        select(func.count())
+        .select_from(Delivery)
+        .join(ResultObject, ResultObject.sop_instance_uid == Delivery.sop_instance_uid)
+        .join(Result, Result.key == ResultObject.result_key)
+        .join(Series, Series.series_instance_uid == Result.series_instance_uid)
+        .where(
+            Delivery.destination == destination,
+            Delivery.state == DeliveryState.PENDING,
+            is_held(HOLD, STOP),
+        )
+    )
+    return held or 0
+
+
 def sender_lines(session: Session, since: datetime) -> list[SenderLine]:
     """Count the series of every sender since a time, the busiest first."""
     sender = func.coalesce(Series.calling_ae, "")  # by its index all series would be looked at
@@ -136,8 +161,8 @@ def queue(session: Session, limit: int | None) -> list[Waiting]:
     Those that are worked on come first, those that are still received last.
     """
     order = {SeriesState.ANALYSING: 0, SeriesState.STABLE: 1, SeriesState.RECEIVING: 2}
-    rows = session.scalars(
-        select(Series)
+    rows = session.execute(
+        select(Series, is_held(STOP))
         .where(Series.state.in_(order), of_patients())
         .order_by(case(order, value=Series.state), Series.urgent.desc(), Series.last_at)
         .limit(limit)
@@ -153,6 +178,7 @@ def queue(session: Session, limit: int | None) -> list[Waiting]:
             since=row.since,
             last_at=row.last_at,
             not_before=row.not_before,
+            held=held,
         )
-        for row in rows
+        for row, held in rows
     ]

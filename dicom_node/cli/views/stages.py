@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from dicom_node.analysis.oversight.permission import Permission
 from dicom_node.cli.views.json_text import json_text
 from dicom_node.cli.views.series import age
-from dicom_node.health import WorkerLoad
+from dicom_node.health import Condition, WorkerLoad
+from dicom_node.maintenance.consistency import AWAY
 from storage.console.node_pages import Backlog, Waiting
+from storage.delivery.pauses import Pause
 from storage.states import DeliveryState, SeriesState
 
-PAUSED = "paused"  #: note of a destination that somebody has paused
-HELD_UP_SECONDS = 60.0  #: what waits for less is not held up
-RECEPTION, ANALYSIS = "reception", "analysis"
+HELD_UP_SECONDS = (
+    60.0  #: what waits for less is not held up, unless it is known that nothing goes on
+)
+RECEPTION, ANALYSIS, CHANGED = "reception", "analysis", "changed scanners"
+NOT_ACCEPTED = "nobody has accepted that their scanner has changed: see dicom-node drift"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,8 @@ class Stage:
         How many at most are worked on at once; None if that is not limited.
     note
         Why nothing goes on, if that is known.
+    stopped
+        Whether nothing goes on until that is ended.
     """
 
     name: str
@@ -42,21 +49,131 @@ class Stage:
     oldest_seconds: float | None
     slots: int | None = None
     note: str = ""
+    stopped: bool = False
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether something waits here too long; of what senders keep nobody knows how much."""
+        if self.stopped:
+            return self.waiting > 0 or self.name == RECEPTION
+        return (self.oldest_seconds or 0.0) > HELD_UP_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldUp:
+    """Something that holds up stages; its reason is empty if nobody knows more than the stage."""
+
+    reason: str
+    stages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """All stages, the workers, and the name of the stage that holds up most; empty if none does."""
+    """All stages, the workers, and what holds up.
+
+    Attributes
+    ----------
+    bottleneck
+        Name of the stage that is held up most; empty if none is.
+    held_up_by
+        All that holds up a stage, the worst first.
+    """
 
     stages: tuple[Stage, ...]
     workers: tuple[WorkerLoad, ...]
     bottleneck: str
+    held_up_by: tuple[HoldUp, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stops:
+    """Why nothing is received, analysed, delivered at all, or to a destination; empty if it is."""
+
+    reception: str = ""
+    analysis: str = ""
+    delivery: str = ""
+    destinations: Mapping[str, str]
+
+
+def stops_of(
+    condition: Condition | None,
+    silence: str,
+    permission: Permission,
+    destinations: Mapping[str, str],
+) -> Stops:
+    """Tell what keeps stages from going on.
+
+    Parameters
+    ----------
+    silence
+        Why nobody knows the condition of the node; empty if it is known.
+    permission
+        What may be done today.
+    destinations
+        Why some get nothing.
+    """
+    if condition is None or silence:
+        return Stops(
+            reception=silence, analysis=silence, delivery=silence, destinations=destinations
+        )
+    away = next((fault.reason for fault in condition.faults if fault.part == AWAY), "")
+    refusing = [f"{one.part}: {one.reason}" for one in condition.faults if not one.receiving]
+    waits = not (permission.analyses or permission.ends)
+    return Stops(
+        reception="; ".join(refusing),
+        analysis=away or (permission.fault if waits else "") or _missing_worker(condition),
+        delivery=away or ("" if permission.delivers else permission.fault),
+        destinations=destinations,
+    )
+
+
+def unserved(
+    backlogs: Mapping[str, Backlog],
+    enabled: Mapping[str, bool],
+    paused: Mapping[str, Pause],
+    held: Mapping[str, int],
+) -> dict[str, str]:
+    """Say why some destinations get nothing.
+
+    Parameters
+    ----------
+    enabled
+        Those of the settings; empty if these cannot be read.
+    held
+        Numbers of objects that wait for somebody to accept that a scanner has changed.
+    """
+    reasons = {}
+    for name, backlog in backlogs.items():
+        if name in paused:
+            one = paused[name]
+            reasons[name] = f"paused since {one.at.astimezone():%Y-%m-%d %H:%M} by {one.by}"
+        elif enabled and name not in enabled:
+            reasons[name] = "not in the settings"
+        elif not enabled.get(name, True):
+            reasons[name] = "switched off"
+        elif held.get(name, 0) == _waiting(backlog) > 0:
+            reasons[name] = NOT_ACCEPTED
+    return reasons
+
+
+def _waiting(backlog: Backlog) -> int:
+    waiting = (DeliveryState.PENDING, DeliveryState.UNCOMMITTED)
+    return sum(backlog.states.get(state, 0) for state in waiting)
+
+
+def _missing_worker(condition: Condition) -> str:
+    """Say why no worker may take a series; empty if one may, or works."""
+    if condition.workers:
+        return ""
+    faults = {one.part: one.reason for one in condition.faults}
+    unfit = [f"{part}: {reason}" for part, reason in faults.items() if part.startswith("worker ")]
+    return "; ".join(unfit) or faults.get("engine", "no worker is there")
 
 
 def stages_of(
     waiting: Sequence[Waiting],
     backlogs: Mapping[str, Backlog],
-    paused: frozenset[str],
+    stops: Stops,
     workers: Sequence[WorkerLoad],
     now: datetime,
 ) -> Stages:
@@ -64,55 +181,98 @@ def stages_of(
     by_state: dict[SeriesState, list[Waiting]] = {}
     for one in waiting:
         by_state.setdefault(one.state, []).append(one)
-    receiving, stable = (
-        by_state.get(SeriesState.RECEIVING, []),
-        by_state.get(SeriesState.STABLE, []),
-    )
+    receiving = by_state.get(SeriesState.RECEIVING, [])
+    closing = "complete when a proof comes, or the quiet time is over" if receiving else ""
     reception = Stage(
         name=RECEPTION,
         unit="series",
         busy=len(receiving),
         waiting=0,
         oldest_seconds=None,
-        note="complete when a proof comes, or the quiet time is over" if receiving else "",
+        note=stops.reception or closing,
+        stopped=bool(stops.reception),
     )
-    analysis = Stage(
+    stages = (
+        reception,
+        *_analysis(by_state, stops.analysis, len(workers), now),
+        *(
+            _delivery(name, one, stops.delivery or stops.destinations.get(name, ""), now)
+            for name, one in backlogs.items()
+        ),
+    )
+    paused = [f"delivery to {name}" for name in stops.destinations]
+    held_up = held_up_by(stages, paused)
+    return Stages(
+        stages=stages,
+        workers=tuple(workers),
+        bottleneck=held_up[0].stages[0] if held_up else "",
+        held_up_by=held_up,
+    )
+
+
+def _analysis(
+    by_state: Mapping[SeriesState, Sequence[Waiting]], stop: str, slots: int, now: datetime
+) -> Iterator[Stage]:
+    """Sum up the analysis; what waits for a person, and for no worker, by itself."""
+    stable = by_state.get(SeriesState.STABLE, [])
+    held = [one for one in stable if one.held]
+    free = [one for one in stable if not one.held]
+    later = [one.not_before for one in free if one.not_before and one.not_before > now]
+    again = f"what failed is tried again at {min(later).astimezone():%H:%M:%S}" if later else ""
+    yield Stage(
         name=ANALYSIS,
         unit="series",
         busy=len(by_state.get(SeriesState.ANALYSING, [])),
-        waiting=len(stable),
-        oldest_seconds=_oldest([one.since for one in stable], now),
-        slots=len(workers),
-        note="" if workers else "no worker is there",
+        waiting=len(free),
+        oldest_seconds=_oldest([one.since for one in free], now),
+        slots=slots,
+        note=stop or (again if len(later) == len(free) else ""),
+        stopped=bool(stop),
     )
-    deliveries = tuple(
-        Stage(
-            name=f"delivery to {name}",
-            unit="objects",
-            busy=one.states.get(DeliveryState.SENDING, 0),
-            waiting=one.states.get(DeliveryState.PENDING, 0)
-            + one.states.get(DeliveryState.UNCOMMITTED, 0),
-            oldest_seconds=_oldest([one.oldest] if one.oldest else [], now),
-            note=PAUSED if name in paused else one.fault,
+    if held:
+        yield Stage(
+            name=CHANGED,
+            unit="series",
+            busy=0,
+            waiting=len(held),
+            oldest_seconds=_oldest([one.since for one in held], now),
+            note=NOT_ACCEPTED,
+            stopped=True,
         )
-        for name, one in backlogs.items()
+
+
+def _delivery(name: str, backlog: Backlog, stop: str, now: datetime) -> Stage:
+    return Stage(
+        name=f"delivery to {name}",
+        unit="objects",
+        busy=backlog.states.get(DeliveryState.SENDING, 0),
+        waiting=_waiting(backlog),
+        oldest_seconds=_oldest([backlog.oldest] if backlog.oldest else [], now),
+        note=stop or backlog.fault,
+        stopped=bool(stop),
     )
-    stages = (reception, analysis, *deliveries)
-    return Stages(stages=stages, workers=tuple(workers), bottleneck=bottleneck(stages))
 
 
-def bottleneck(stages: Sequence[Stage]) -> str:
-    """Name the stage where something has waited longest, and too long; empty if there is none.
+def held_up_by(stages: Iterable[Stage], on_purpose: Sequence[str] = ()) -> tuple[HoldUp, ...]:
+    """List what holds up stages: first what does not end by itself, then what has waited longest.
 
-    What somebody has paused holds nothing up.
+    Parameters
+    ----------
+    on_purpose
+        Stages that somebody has stopped: they come last.
     """
-    held_up = [
-        stage
-        for stage in stages
-        if (stage.oldest_seconds or 0.0) > HELD_UP_SECONDS and stage.note != PAUSED
-    ]
-    longest = max(held_up, key=lambda stage: stage.oldest_seconds or 0.0, default=None)
-    return longest.name if longest else ""
+    held_up = sorted(
+        (stage for stage in stages if stage.is_held_up),
+        key=lambda stage: (
+            stage.name in on_purpose,
+            not stage.stopped,
+            -(stage.oldest_seconds or 0.0),
+        ),
+    )
+    by_reason: dict[str, list[str]] = {}
+    for stage in held_up:
+        by_reason.setdefault(stage.note, []).append(stage.name)
+    return tuple(HoldUp(reason=reason, stages=tuple(names)) for reason, names in by_reason.items())
 
 
 def as_json(found: Stages) -> str:
@@ -137,7 +297,11 @@ def words(found: Stages, now: datetime) -> Iterator[str]:
             else "free"
         )
         yield f"  worker {load.worker}: {does}"
-    yield f"held up by: {found.bottleneck or 'nothing, all goes through within a minute'}"
+    reasons = [
+        f"{one.reason} ({', '.join(one.stages)})" if one.reason else ", ".join(one.stages)
+        for one in found.held_up_by
+    ]
+    yield f"held up by: {'; '.join(reasons) or 'nothing, all goes through within a minute'}"
 
 
 def _oldest(moments: Sequence[datetime], now: datetime) -> float | None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from storage.console.changes import latest_changes
-from storage.console.node_pages import backlog, queue, sender_lines, waited_for
+from storage.console.node_pages import backlog, held_deliveries, queue, sender_lines, waited_for
 from storage.console.scores import (
     cases_of,
     kernels,
@@ -71,7 +71,11 @@ QUERIES: dict[str, Query] = {
     "tiles": lambda s: tiles(s, NOW),
     "page of a series": lambda s: series_page(s, "1.2.3"),
     "images": lambda s: (kept_images(s, "1.2.3"), one_image_each(s, ["1.2.3"])),
-    "destinations": lambda s: (backlog(s, "PACS"), waited_for(s)),
+    "destinations": lambda s: (
+        backlog(s, "PACS"),
+        held_deliveries(s, "PACS"),
+        waited_for(s),
+    ),
     "what is tried again": lambda s: waiting_remarks(s, ["1.2.3"]),
     "senders of a week": lambda s: sender_lines(s, SINCE),
     "queue": lambda s: queue(s, 200),

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from storage.console.node_pages import held_deliveries, queue
 from storage.database.engine import open_database
 from storage.database.schema import Base
 from storage.database.watch_tables import DriftFinding, DriftSample, SeriesEquipment
@@ -242,12 +243,16 @@ def test_results_of_a_scanner_that_is_held_wait_and_its_series_only_where_it_is_
 
     found("noise_hu", "note")
     assert waiting() == ["2.25.10", "2.25.9"]
+    assert held_deliveries(session, "PACS") == 0
     found("air_hu", "hold")
     assert waiting() == ["2.25.10"]
+    assert held_deliveries(session, "PACS") == 1
     note(session, "11")
     close(session, receiving(session)[0], NOW)
+    assert [one.held for one in queue(session, None)] == [False]
     found("score", "stop")
     assert claim_next(session, NOW) is None
+    assert [one.held for one in queue(session, None)] == [True]
     assert waiting() == ["2.25.10"]
     accept(session, CT1.scanner, "somebody", NOW)
     found("noise_hu", "hold")
