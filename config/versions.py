@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -156,10 +157,19 @@ def write_settings(
 
 
 def versions(path: Path) -> tuple[Version, ...]:
-    """List the copies of an INI file that are kept, the oldest first."""
+    """List the copies of an INI file that are kept, the oldest first.
+
+    Raises
+    ------
+    OSError
+        If they cannot be read: only a folder that is not there has none.
+    """
     folder = folder_of(path)
-    found = sorted(folder.glob("*.ini")) if folder.is_dir() else []
-    return tuple(version for file in found if (version := _read_version(file)) is not None)
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  # Path.glob takes unreadable for empty
+    except FileNotFoundError:
+        return ()
+    return tuple(version for name in names if (version := _read_version(folder / name)) is not None)
 
 
 def restore(
@@ -267,7 +277,13 @@ def _keep(path: Path, text: str, new: str, *, by: str, at: datetime) -> Version:
 
 
 def _read_version(copy: Path) -> Version | None:
-    """Read what is known of a copy; None of a file that is none."""
+    """Read what is known of a copy; None of a file that is none.
+
+    Raises
+    ------
+    OSError
+        If its record is there and cannot be read.
+    """
     named = VERSION_NAME.fullmatch(copy.name)
     if named is None:
         return None
@@ -283,7 +299,7 @@ def _read_version(copy: Path) -> Version | None:
             changes=tuple(Change(**change) for change in record["changes"]),
             before=record.get("before", ""),
         )
-    except (OSError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         at = datetime.strptime(named["time"], "%Y%m%dT%H%M%S%z")
         return Version(number=number, path=copy, by=BY_HAND, at=at, after="", changes=())
 

@@ -261,9 +261,13 @@ class ConditionFile:
 
 
 def read_condition(folder: Path, receiver: str = "") -> Condition | None:
-    """Read what the node, or a receiver, last wrote; None if there is nothing readable."""
+    """Read what the node, or a receiver, last wrote; None if there is nothing.
+
+    A file that cannot be read is itself out of order: a condition of that alone.
+    """
+    file = folder / file_of(receiver)
     try:
-        values = json.loads((folder / file_of(receiver)).read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"))
         faults = tuple(
             PartFault(**{**fault, "since": datetime.fromisoformat(fault["since"])})
             for fault in values["faults"]
@@ -275,5 +279,10 @@ def read_condition(folder: Path, receiver: str = "") -> Condition | None:
         at = datetime.fromisoformat(values["written_at"])
         role = str(values.get("role", ""))
         return Condition(written_at=at, faults=faults, workers=workers, role=role)
-    except (OSError, ValueError, TypeError, KeyError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError, KeyError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else "it is damaged"
+        reason, now = f"{file}: cannot be read ({why})", utc_now()
+        unreadable = PartFault(part="condition", since=now, reason=reason, ready=False)
+        return Condition(written_at=now, faults=(unreadable,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,7 +65,7 @@ def set_values(
 @app.command()
 def history(as_json: AsJson = False, config: Ini = INI) -> None:
     """Show who changed which settings, and when; secrets are named only."""
-    found = versions(config)
+    found = kept_of(config)
     if as_json:
         lines = [
             {
@@ -98,12 +99,29 @@ def restore_version(
     config: Ini = INI,
 ) -> None:
     """Put the settings back as they were before a change; that is a change itself."""
-    found = [version for version in versions(config) if version.number == number]
+    found = [version for version in kept_of(config) if version.number == number]
     if not found:
         raise NodeError(f"expected a change that `settings history` shows, got {number}")
     with naming(config):
         version = restore(config, found[0], by=os_user(), at=datetime.now(UTC))
     _show(version)
+
+
+def kept_of(config: Path) -> tuple[Version, ...]:
+    """List the changes that are kept of an INI file.
+
+    Raises
+    ------
+    NodeError
+        If they cannot be read.
+    """
+    try:
+        return versions(config)
+    except OSError as fault:
+        raise NodeError(
+            f"{fault.filename}: expected the changes that are kept, for {os_user()} to read, got:"
+            f" {fault.strerror}"
+        ) from fault
 
 
 def place_of(text: str) -> Place:

@@ -136,7 +136,7 @@ class SettingsFollower:
         with suppress(OSError):  # then the folder is away, which is told elsewhere
             folder = self._started_with.storage.folder
             known, at = _recorded(read_decisions(folder, Decided.SETTINGS))
-            since = [one for one in versions(self._ini) if at is None or one.at >= at]
+            since = [one for one in self._versions() if at is None or one.at >= at]
             for by, facts in _by_writer(known, _values(text), since).items():
                 self.decisions.record(Decided.SETTINGS, facts, by=by)
 
@@ -178,11 +178,15 @@ class SettingsFollower:
 
     def _writer(self, text: str) -> str | None:
         """Name who made the file what it is; None if that is not recorded, or may not be read."""
-        try:
-            latest = versions(self._ini)[-1:]
-        except OSError:
-            return None
+        latest = self._versions()[-1:]
         return next((one.by for one in latest if one.after == digest(text)), None)
+
+    def _versions(self) -> tuple[Version, ...]:
+        """List what is known of changes; nothing where the user of the node may not read it."""
+        try:
+            return versions(self._ini)
+        except OSError:
+            return ()
 
 
 def _facts(before: str, text: str) -> dict[str, object]:

@@ -109,15 +109,26 @@ def _record(request: Request, written: Version) -> None:
             record_change(session, recorded)
 
 
-def history(console: Console, most: int) -> tuple[Version, ...]:
-    """List changes of the INI file, the latest first."""
-    return versions(console.ini)[::-1][:most] if console.ini else ()
+def history(console: Console, most: int | None = None) -> tuple[tuple[Version, ...], str]:
+    """List changes of the INI file, the latest first; say why, if they cannot be read."""
+    try:
+        return versions(console.ini)[::-1][:most] if console.ini else (), ""
+    except OSError as fault:
+        return (), f"{fault.filename}: {fault.strerror}"
 
 
 def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
     console = console_of(request)
-    known = history(console, SHOWN)
-    return console.page(request, "settings.html", code, history=known, ini=console.ini, told=told)
+    known, unread = history(console, SHOWN)
+    return console.page(
+        request,
+        "settings.html",
+        code,
+        history=known,
+        unread=unread,
+        ini=console.ini,
+        told=told,
+    )
 
 
 def _ini_of(console: Console) -> Path:
@@ -128,7 +139,12 @@ def _ini_of(console: Console) -> Path:
 
 def _version(request: Request) -> Version:
     number = request.path_params["number"]
-    for version in versions(_ini_of(console_of(request))):
+    console = console_of(request)
+    _ini_of(console)
+    known, unread = history(console)
+    if unread:
+        raise HTTPException(409, unread)
+    for version in known:
         if version.number == number:
             return version
     raise HTTPException(404, "there is no such change")

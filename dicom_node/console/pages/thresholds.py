@@ -144,6 +144,7 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
             "scanners": [name for name in scanners(session) if name],
             "kernels": [name for name in kernels(session) if name],
         }
+    changes, unread = history(console, CHANGES)
     return console.page(
         request,
         "thresholds.html",
@@ -151,7 +152,8 @@ def _page(request: Request, *, told: str = "", code: int = 200) -> Response:
         **known,
         periods=PERIODS,
         told=told,
-        history=[version for version in history(console, CHANGES) if _is_of_threshold(version)],
+        history=[version for version in changes if _is_of_threshold(version)],
+        unread=unread,
         chosen=console.settings().analysis.threshold,
         points=card_of(console)["operating_points"],
         **_trial(console, request.query_params),

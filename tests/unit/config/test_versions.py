@@ -239,3 +239,22 @@ def test_a_link_in_place_of_the_lock_is_not_given_away(ini: Path, tmp_path: Path
     with pytest.raises(OSError, match="symbolic links"):
         write(ini, FIRST)
     assert not (tmp_path / "another").exists()
+
+
+def test_versions_that_cannot_be_read_are_not_taken_for_none(ini: Path) -> None:
+    assert versions(ini) == ()
+    folder = folder_of(ini)
+    folder.symlink_to(folder)  # which nobody can read, root neither
+    with pytest.raises(OSError, match=folder.name):
+        versions(ini)
+
+
+def test_a_record_that_cannot_be_read_names_no_editor(ini: Path) -> None:
+    written = write_settings(ini, SECOND, expected_digest=digest(FIRST), by="mary", at=AT)
+    assert written is not None
+    record = written.path.with_suffix(".json")
+    record.unlink()
+    assert [version.by for version in versions(ini)] == [BY_HAND]
+    record.symlink_to(record)
+    with pytest.raises(OSError, match=record.name):
+        versions(ini)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from dicom_node.health import (
     FILE,
     MAX_FAULTS,
@@ -62,10 +64,21 @@ def test_the_file_says_what_was_written(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
-def test_a_damaged_file_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["text", "link"])
+def test_a_file_that_cannot_be_read_is_out_of_order(tmp_path: Path, damage: str) -> None:
     assert read_condition(tmp_path) is None
-    (tmp_path / FILE).write_text('{"faults": [{"part": 1}]}')
-    assert read_condition(tmp_path) is None
+    file = tmp_path / FILE
+    if damage == "text":
+        file.write_text('{"faults": [{"part": 1}]}')
+    else:
+        file.symlink_to(file)
+
+    condition = read_condition(tmp_path)
+    assert condition is not None
+    (fault,) = condition.faults
+    assert (fault.part, fault.receiving) == ("condition", True)
+    assert fault.reason.startswith(f"{file}: cannot be read (")
+    assert fault.reason in why_not_ready(condition, condition.written_at, running=True)
 
 
 def test_a_node_is_ready_while_it_runs_tells_so_and_takes_instances() -> None:

@@ -83,3 +83,16 @@ def test_what_cannot_be_meant_is_refused(ini: Path, words: tuple[str, ...]) -> N
 def test_the_default_is_no_change(ini: Path) -> None:
     assert "nothing to do" in settings(ini, "set", "node.port", "104").stdout
     assert load(ini) != Settings()
+
+
+@pytest.mark.parametrize("words", [("history",), ("history", "--json"), ("restore", "1")])
+def test_changes_that_cannot_be_read_are_not_taken_for_none(
+    ini: Path, words: tuple[str, ...]
+) -> None:
+    folder = folder_of(ini)
+    folder.symlink_to(folder)  # which nobody can read, root neither
+    ended = settings(ini, *words)
+
+    assert isinstance(ended.exception, NodeError)
+    assert str(ended.exception).startswith(f"{folder}: expected the changes that are kept")
+    assert ended.stdout == ""

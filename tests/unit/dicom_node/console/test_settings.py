@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from config.editing import changed_text
 from config.reader import read_text
-from config.versions import digest, versions, write_settings
+from config.versions import digest, folder_of, versions, write_settings
 from dicom_node.console.access.people import Role
 from dicom_node.console.current_settings import CurrentSettings
 from storage.console.changes import latest_changes
@@ -173,3 +173,18 @@ def test_settings_are_for_administrators(console: ConsoleUnderTest, role: Role) 
     assert browser.get("/settings/1").status_code == 403
     assert put_back(browser, 1, "0" * 64)[0] == 403
     assert "threshold = 0.6" in ini_of(console).read_text()
+
+
+def test_earlier_settings_that_cannot_be_read_are_not_taken_for_none(
+    console: ConsoleUnderTest,
+) -> None:
+    folder = folder_of(ini_of(console))
+    folder.symlink_to(folder)
+    browser = console.logged_in(Role.ADMIN)
+
+    for page in ("/settings", "/thresholds"):
+        shown = browser.get(page)
+        assert shown.status_code == 200
+        assert f"Earlier settings cannot be read: {folder}" in shown.text
+        assert "Nothing was changed yet" not in shown.text
+    assert browser.get("/settings/1").status_code == 409

@@ -294,6 +294,15 @@ def test_what_was_changed_while_no_node_ran_is_recorded_at_the_start(tmp_path: P
     assert dict(latest.facts) == {"[storage] database_url": "(not shown)"}
 
 
+def test_what_counts_is_recorded_where_nobody_may_read_who_changed_it(tmp_path: Path) -> None:
+    began_with(tmp_path, FIRST)
+    folder = folder_of(tmp_path / "node.ini")
+    folder.symlink_to(folder)
+
+    told = began_with(tmp_path, FIRST.replace("0.5", "0.4"))
+    assert told == [(BY_HAND, {"[analysis] threshold": ["0.5", "0.4"]})]
+
+
 def test_each_change_while_no_node_ran_is_ascribed_to_who_made_it(tmp_path: Path) -> None:
     began_with(tmp_path, FIRST)
     ini = tmp_path / "node.ini"
