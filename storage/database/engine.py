@@ -15,11 +15,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
-from sqlalchemy.exc import ArgumentError, StatementError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.database.faults import is_read_only, own_errors
+from storage.database.faults import leave_read_only, own_errors, wrap_fault_of_value
 from storage.database.own_tables import Owner, of_something_else, owner_of, relations_of
 from storage.errors import DatabaseUnusable
 
@@ -78,8 +78,8 @@ def open_database(url: str, *, is_shared: bool = False) -> Engine:
             "the URL of the database is none: expected sqlite:///FILE or"
             " postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
-    event.listen(engine, "handle_error", _wrap_fault_of_value)
-    event.listen(engine, "handle_error", _leave_read_only)
+    event.listen(engine, "handle_error", wrap_fault_of_value)
+    event.listen(engine, "handle_error", leave_read_only)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -329,24 +329,6 @@ def alembic_config() -> Config:
     config.set_main_option("script_location", "storage:migrations")
     config.set_main_option("recursive_version_locations", "true")
     return config
-
-
-def _wrap_fault_of_value(context: ExceptionContext) -> BaseException | None:
-    """Name a value that the driver cannot even encode as what it is: the statement's own fault."""
-    fault = context.original_exception
-    if isinstance(fault, OverflowError | UnicodeError):
-        return StatementError(type(fault).__name__, context.statement, None, fault)
-    return None
-
-
-def _leave_read_only(context: ExceptionContext) -> None:
-    """Open others in place of connections that cannot write: they would not for all their life.
-
-    One of SQLite was opened while its file could only be read, one of PostgreSQL while the server
-    said so (default_transaction_read_only), or it leads to one that is a copy by now.
-    """
-    if context.sqlalchemy_exception is not None and is_read_only(context.sqlalchemy_exception):
-        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sqlalchemy import exc
+from sqlalchemy.engine.interfaces import ExceptionContext
 
 from storage.errors import DatabaseDamaged, DatabaseRefused, DatabaseUnavailable, StorageError
 
@@ -149,9 +150,23 @@ def own_error(fault: exc.SQLAlchemyError) -> StorageError:
     return cause.error(f"{cause.what} ({detail}): {cause.remedy}")
 
 
-def is_read_only(fault: exc.SQLAlchemyError) -> bool:
-    """Say whether the database, or this connection to it, is for reading alone."""
-    return _diagnose(fault)[0] is READ_ONLY
+def wrap_fault_of_value(context: ExceptionContext) -> BaseException | None:
+    """Name a value that the driver cannot even encode as what it is: the statement's own fault."""
+    fault = context.original_exception
+    if isinstance(fault, OverflowError | UnicodeError):
+        return exc.StatementError(type(fault).__name__, context.statement, None, fault)
+    return None
+
+
+def leave_read_only(context: ExceptionContext) -> None:
+    """Open others in place of connections that cannot write: they would not for all their life.
+
+    One of SQLite was opened while its file could only be read, one of PostgreSQL while the server
+    said so (default_transaction_read_only), or it leads to one that is a copy by now.
+    """
+    fault = context.sqlalchemy_exception
+    if fault is not None and _diagnose(fault)[0] is READ_ONLY:
+        context.is_disconnect = True
 
 
 def _diagnose(fault: exc.SQLAlchemyError) -> tuple[Cause, str]:

@@ -131,7 +131,7 @@ def test_a_library_that_is_not_installed(
     assert "torch is not installed: pip install dicom-node installs it" in sentence
 
 
-@pytest.mark.parametrize("url", ["postgresql://node:secret@host:port/x", "sqlite+none:///x"])
+@pytest.mark.parametrize("url", ["postgresql://node:secret@host:port/x", "sqlite+none:////x"])
 def test_a_url_that_is_none(ini: Path, call: Callable[..., Ended], url: str) -> None:
     use(ini, url)
 
