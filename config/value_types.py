@@ -307,7 +307,9 @@ def _label(text: str) -> str:
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """Make a path absolute: a relative one starts at the folder of the INI file."""
+    """Make a path absolute: a relative one starts at the folder of the INI file, and is not it."""
+    if path.name in {"", ".."}:
+        raise ValueError("a path that ends in the name of a file or folder")
     folder = (info.context or {}).get("folder")
     return path.expanduser() if folder is None else Path(folder) / path.expanduser()
 

@@ -1,6 +1,7 @@
 """Reading the INI file: types, defaults, and all faults at once."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from config import Fault, Settings, SettingsError, load
 from config.destinations import Destination, DicomDestination, Hl7Destination, WebDestination
 from config.reader import DESTINATIONS, SECTIONS
 
+ALONE = [("storage", "folder"), ("analysis", "model")]  #: paths without which nothing goes
 PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
 
 
@@ -75,6 +77,32 @@ def test_values_have_their_types(ini: Path) -> None:
     assert settings.destinations == (
         DicomDestination(name="PACS", ae_title="PACS", host="pacs", port=104),
     )
+
+
+PATHS = [
+    (section, key)
+    for section, model in SECTIONS.items()
+    for key, field in model.model_fields.items()
+    if Path in {field.annotation, *get_args(field.annotation)}
+]
+
+
+@pytest.mark.parametrize("place", PATHS, ids=".".join)
+def test_a_path_is_never_the_folder_of_the_ini_file(ini: Path, place: tuple[str, str]) -> None:
+    section, key = place
+    for text in (".", "./", "..", "data/..", "/"):
+        assert place in faults(ini, f"[{section}]\n{key} = {text}\n")
+
+
+def test_an_empty_path_is_none_or_is_refused(ini: Path) -> None:
+    found = faults(ini, "".join(f"[{section}]\n{key} =\n" for section, key in ALONE))
+    assert set(found) == set(ALONE)
+    assert str(found["storage", "folder"]) == (
+        "[storage] folder: expected a path that ends in the name of a file or folder, got ''"
+    )
+    for section, key in set(PATHS) - set(ALONE):
+        settings = read(ini, f"[{section}]\n{key} =\n")
+        assert getattr(getattr(settings, section), key) is None
 
 
 def test_settings_are_frozen() -> None:

@@ -65,6 +65,10 @@ def test_values_are_set_shown_and_put_back(ini: Path) -> None:
 
 
 def test_nothing_is_written_that_is_faulty(ini: Path) -> None:
+    for folder in ("", ".", "/"):
+        done = settings(ini, "set", "storage.folder", folder)
+        assert isinstance(done.exception, SettingsError)
+        assert "[storage] folder: expected a path that ends in" in str(done.exception)
     done = settings(ini, "set", "analysis.treshold", "0.3", "node.port", "many")
     assert isinstance(done.exception, SettingsError)
     assert "did you mean threshold?" in str(done.exception)
