@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -48,7 +49,7 @@ from dicom_node.cli.maintenance import (
 )
 from dicom_node.cli.options import INI, AsJson, DestinationName, Ini, err, out
 from dicom_node.cli.research import agreement, compare, evaluate, localise, model, stability, train
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import NodeError, UsageError
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
@@ -218,7 +219,7 @@ def constraints() -> None:
 
 
 @app.command()
-def echo(name: DestinationName, config: Ini = INI) -> None:
+def echo(name: DestinationName, as_json: AsJson = False, config: Ini = INI) -> None:
     """Verify a destination by C-ECHO, or by a query if it is reached by DICOMweb."""
     from dicom_node.assembly.delivery import sender_of
     from dicom_node.delivery.outcome import Verdict
@@ -227,7 +228,7 @@ def echo(name: DestinationName, config: Ini = INI) -> None:
     outcome = sender_of(settings, probe.named(settings, name)).echo()
     if outcome.verdict is not Verdict.ACCEPTED:
         raise NodeError(outcome.detail)
-    out.print(f"{name} answers.")
+    print_outcome({"destination": name, "answers": True}, f"{name} answers.", as_json=as_json)
 
 
 @app.command()
@@ -237,6 +238,7 @@ def send(
     host: Annotated[str, typer.Option(help="Its host name or address.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = 11112,
     calling: Annotated[str, typer.Option(help="The AE title we call ourselves.")] = "DICOM-NODE",
+    as_json: AsJson = False,
 ) -> None:
     """Send DICOM files to any AE by C-STORE, in the transfer syntax they have."""
     from dicom_node.cli.send import send_folder
@@ -248,8 +250,9 @@ def send(
                 f"expected an AE title of 1 to {MAX_AE_TITLE} characters, got {title!r}"
             )
     peer = Peer(ae_title=to, host=host, port=port)
-    failed = send_folder(folder, peer, calling_ae=calling, console=out)
-    raise typer.Exit(1 if failed else 0)
+    sent = send_folder(folder, peer, calling_ae=calling, console=err)
+    print_outcome(asdict(sent), *sent.words(), as_json=as_json)
+    raise typer.Exit(0 if sent.is_whole else 1)
 
 
 @app.command()

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, err
 from dicom_node.cli.settings import os_user
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.console.access.people import Role, user_name
 from dicom_node.console.access.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from dicom_node.errors import NodeError, UsageError
@@ -58,6 +57,7 @@ def add(
     name: Name,
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.VIEWER,
     password_stdin: FromInput = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Add a user; the password is asked for."""
@@ -70,7 +70,7 @@ def add(
     with _changing(config) as (session, record):
         add_user(session, user)
         record("add user", name, "", role)
-    typer.echo(f"{name} may log in as {role}.")
+    print_outcome({"name": name, "role": role}, f"{name} may log in as {role}.", as_json=as_json)
 
 
 @users.command(name="list")
@@ -91,7 +91,9 @@ def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
 
 
 @users.command()
-def password(name: Name, password_stdin: FromInput = False, config: Ini = INI) -> None:
+def password(
+    name: Name, password_stdin: FromInput = False, as_json: AsJson = False, config: Ini = INI
+) -> None:
     """Set the password of a user anew; all sessions of the user end."""
     from dicom_node.console.access.passwords import hashed
     from storage.console.users import change_user
@@ -100,11 +102,12 @@ def password(name: Name, password_stdin: FromInput = False, config: Ini = INI) -
     with _changing(config) as (session, record):
         change_user(session, name, password=new)
         record("password", name, "", "")
-    typer.echo(f"{name} has a new password; all sessions have ended.")
+    words = f"{name} has a new password; all sessions have ended."
+    print_outcome({"name": name, "sessions_ended": True}, words, as_json=as_json)
 
 
 @users.command()
-def disable(name: Name, config: Ini = INI) -> None:
+def disable(name: Name, as_json: AsJson = False, config: Ini = INI) -> None:
     """Let a user not log in any more; all sessions of the user end."""
     from storage.console.users import change_user, count_enabled, lock_enabled
 
@@ -114,7 +117,8 @@ def disable(name: Name, config: Ini = INI) -> None:
         if not count_enabled(session, Role.ADMIN):
             raise NodeError("expected another administrator to be left, there is none")
         record("change user", name, "", "disabled")
-    typer.echo(f"{name} may not log in any more.")
+    words = f"{name} may not log in any more."
+    print_outcome({"name": name, "disabled": True}, words, as_json=as_json)
 
 
 @tokens.command(name="add")
@@ -124,6 +128,7 @@ def add_token(
     days: Annotated[
         int, typer.Option(min=1, max=LONGEST_DAYS, help="How long it is worth something.")
     ] = DEFAULT_DAYS,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Make a token and print it, this once: only its digest is kept."""
@@ -144,13 +149,15 @@ def add_token(
     with _changing(config) as (session, record):
         rows.add_token(session, token)
         record("add token", name, "", f"{role}, until {token.expires_at:%Y-%m-%d}")
-    err.print(
-        f"{name} may ask as {role} until {token.expires_at:%Y-%m-%d}."
-        " The token is shown this once:",
-        highlight=False,
-        markup=False,
-    )
-    typer.echo(text)
+    if not as_json:
+        err.print(
+            f"{name} may ask as {role} until {token.expires_at:%Y-%m-%d}."
+            " The token is shown this once:",
+            highlight=False,
+            markup=False,
+        )
+    facts = {"name": name, "role": role, "expires_at": token.expires_at, "token": text}
+    print_outcome(facts, text, as_json=as_json)
 
 
 @tokens.command(name="list")
@@ -176,14 +183,15 @@ def list_tokens(as_json: AsJson = False, config: Ini = INI) -> None:
 
 
 @tokens.command()
-def revoke(name: Program, config: Ini = INI) -> None:
+def revoke(name: Program, as_json: AsJson = False, config: Ini = INI) -> None:
     """Revoke a token: it is worth nothing from now on."""
     from storage.console.tokens import revoke_token
 
     with _changing(config) as (session, record):
         token = revoke_token(session, name.strip().lower())
         record("revoke token", token.name, token.role, "")
-    err.print(f"{escape(token.name)} may not ask any more.", highlight=False)
+    words = f"{token.name} may not ask any more."
+    print_outcome({"name": token.name, "revoked": True}, words, as_json=as_json)
 
 
 def _name(text: str) -> str:

@@ -138,12 +138,14 @@ def show(ct: Path | None, root: Path, console: Console, *, keep: bool = False) -
             )
         )
         with _node(place, port, console):
-            send_folder(
+            sent = send_folder(
                 ct,
                 Peer(ae_title="AINODE", host="127.0.0.1", port=port),
                 calling_ae="SCANNER",
                 console=console,
             )
+            for line in sent.words():
+                console.print(line, markup=False)
             _wait_for_results(place, console)
             _print_results(place, ct, console)
             password = _add_user(place)

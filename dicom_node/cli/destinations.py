@@ -11,7 +11,7 @@ import typer
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, DestinationName, Ini
 from dicom_node.cli.settings import os_user
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import NodeError
 
 app = typer.Typer(no_args_is_help=True, help="Destinations of results: list, pause, resume.")
@@ -56,18 +56,18 @@ def list_all(as_json: AsJson = False, config: Ini = INI) -> None:
 
 
 @app.command()
-def pause(name: DestinationName, config: Ini = INI) -> None:
+def pause(name: DestinationName, as_json: AsJson = False, config: Ini = INI) -> None:
     """Send a destination nothing until it is resumed; what waits for it stays."""
-    _change(config, name, to_paused=True)
+    _change(config, name, to_paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(name: DestinationName, config: Ini = INI) -> None:
+def resume(name: DestinationName, as_json: AsJson = False, config: Ini = INI) -> None:
     """Send what waits for a paused destination, with all its tries again."""
-    _change(config, name, to_paused=False)
+    _change(config, name, to_paused=False, as_json=as_json)
 
 
-def _change(config: Path, name: str, *, to_paused: bool) -> None:
+def _change(config: Path, name: str, *, to_paused: bool, as_json: bool) -> None:
     """Pause or resume a destination, and record who did."""
     from dicom_node import logs
     from dicom_node.assembly.resources import existing_resources
@@ -101,5 +101,6 @@ def _change(config: Path, name: str, *, to_paused: bool) -> None:
     decided = Decided.PAUSED if to_paused else Decided.RESUMED
     decisions = DecisionLog(settings.storage.folder, utc_now)
     decisions.record(decided, {"destination": name}, by=who)
-    typer.echo(f"{name} is paused." if to_paused else f"{name} gets what waits for it.")
+    words = f"{name} is paused." if to_paused else f"{name} gets what waits for it."
+    print_outcome({"destination": name, "paused": to_paused}, words, as_json=as_json)
     decisions.require_written()

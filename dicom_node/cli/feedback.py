@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def feedback(
                 folders = _copy(replace(resources, audit=audit), exported, images)
         rows = _chosen(case_rows(answers, results, folders, key), labelled=labelled)
         _write(csv, rows, images)
-    typer.echo(f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}")
+    words = f"{len(rows)} row{'' if len(rows) == 1 else 's'} in {csv}"
+    print_outcome({"file": csv, "rows": len(rows)}, words, as_json=as_json)
 
 
 @app.command(name="import")
@@ -82,6 +84,7 @@ def import_file(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Pass over lines about nothing that is here.")
     ] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Import final diagnoses (accession or UID, diagnosis, date) from CSV: all or nothing."""
@@ -98,7 +101,7 @@ def import_file(
     key, now = existing_key(settings.storage.folder), datetime.now(UTC)
     with closing(existing_resources(settings)) as resources, resources.sessions.begin() as session:
         outcome = import_diagnoses(session, key, content, now, skip_unknown=skip_unknown)
-    typer.echo(str(outcome))
+    print_outcome(asdict(outcome), str(outcome), as_json=as_json)
 
 
 def _chosen(rows: Sequence[dict[str, str]], *, labelled: bool) -> Sequence[dict[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
@@ -15,28 +17,74 @@ from dicom_node.delivery.store_scu import send
 from dicom_node.network.association import Peer
 
 
-def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) -> int:
-    """Send files and print the outcome; return how many were not accepted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAccepted:
+    """Files that were not accepted for one reason: how many, and one of them."""
+
+    detail: str
+    files: int
+    example: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentFolder:
+    """What became of the files of a folder.
+
+    Attributes
+    ----------
+    files, accepted
+        Numbers of those that are DICOM, and of those that the AE took.
+    left_out
+        Those that are not DICOM.
+    """
+
+    folder: Path
+    to: str
+    files: int
+    accepted: int
+    not_accepted: tuple[NotAccepted, ...]
+    left_out: tuple[Path, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there was something to send, and all of it was accepted."""
+        return 0 < self.files == self.accepted
+
+    def words(self) -> Iterator[str]:
+        """Say it, a line each."""
+        for path in self.left_out:
+            yield f"left out, not DICOM: {path}"
+        if not self.files:
+            yield f"no DICOM files in {self.folder}"
+            return
+        yield f"{self.accepted} of {self.files} accepted by {self.to}"
+        for one in self.not_accepted:
+            yield f"{one.files} not accepted: {one.detail} (such as {one.example})"
+
+
+def send_folder(folder: Path, peer: Peer, *, calling_ae: str, console: Console) -> SentFolder:
+    """Send the files of a folder, with a progress bar on a console."""
     outgoing, others = outgoing_files(folder)
-    for path in others:
-        console.print(f"left out, not DICOM: {path}", markup=False)
-    if not outgoing:
-        console.print(f"no DICOM files in {folder}", markup=False)
-        return 1
     troubles: Counter[str] = Counter()
     examples: dict[str, Path] = {}
     sent = send(outgoing, peer, calling_ae=calling_ae)
-    for file, outcome in track(sent, "sending", total=len(outgoing), console=console):
+    for file, outcome in track(
+        sent, "sending", total=len(outgoing), console=console, disable=not outgoing
+    ):
         if outcome.verdict is not Verdict.ACCEPTED:
             troubles[outcome.detail] += 1
             examples.setdefault(outcome.detail, file.path)
-    console.print(
-        f"{len(outgoing) - troubles.total()} of {len(outgoing)} accepted by {peer.ae_title}",
-        markup=False,
+    return SentFolder(
+        folder=folder,
+        to=peer.ae_title,
+        files=len(outgoing),
+        accepted=len(outgoing) - troubles.total(),
+        not_accepted=tuple(
+            NotAccepted(detail=detail, files=count, example=examples[detail])
+            for detail, count in troubles.items()
+        ),
+        left_out=tuple(others),
     )
-    for detail, count in troubles.items():
-        console.print(f"{count} not accepted: {detail} (such as {examples[detail]})", markup=False)
-    return troubles.total()
 
 
 def outgoing_files(folder: Path) -> tuple[list[OutgoingFile], list[Path]]:

@@ -15,7 +15,7 @@ from config.hot import waiting_for_restart
 from config.reader import SECTIONS, Place, read_text
 from config.versions import Version, digest, folder_of, restore, versions, write_settings
 from dicom_node.cli.options import INI, AsJson, Ini, out
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import NodeError, UsageError
 from storage.files.disk import naming
 
@@ -46,6 +46,7 @@ def set_values(
             autocompletion=keys_of,
         ),
     ],
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Change settings in the INI file; comments and everything else stay as they are."""
@@ -59,7 +60,7 @@ def set_values(
     now = datetime.now(UTC)
     with naming(config):
         version = write_settings(config, new, expected_digest=digest(text), by=os_user(), at=now)
-    _show(version)
+    _show(version, as_json=as_json)
 
 
 @app.command()
@@ -96,6 +97,7 @@ def history(as_json: AsJson = False, config: Ini = INI) -> None:
 @app.command("restore")
 def restore_version(
     number: Annotated[int, typer.Argument(help="Of a change that history shows.")],
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Put the settings back as they were before a change; that is a change itself."""
@@ -104,7 +106,7 @@ def restore_version(
         raise NodeError(f"expected a change that `settings history` shows, got {number}")
     with naming(config):
         version = restore(config, found[0], by=os_user(), at=datetime.now(UTC))
-    _show(version)
+    _show(version, as_json=as_json)
 
 
 def kept_of(config: Path) -> tuple[Version, ...]:
@@ -146,15 +148,15 @@ def os_user() -> str:
         return str(os.getuid())
 
 
-def _show(version: Version | None) -> None:
+def _show(version: Version | None, *, as_json: bool) -> None:
     """Say what was changed, and when it counts."""
-    if version is None:
-        out.print("nothing to do: these are the settings.")
-        return
-    for change in version.changes:
-        out.print(escape(str(change)))
-    restart = waiting_for_restart(version.changes)
+    changes = () if version is None else version.changes
+    lines, restart = [str(change) for change in changes], waiting_for_restart(changes)
+    facts = {"changes": tuple(lines), "needs_restart": restart}
+    if not changes:
+        lines.append("nothing to do: these are the settings.")
     if restart:
-        out.print(f"needs a restart: {escape(', '.join(restart))}")
-    if len(restart) < len(version.changes):
-        out.print("a node that runs takes up what needs no restart within seconds.")
+        lines.append(f"needs a restart: {', '.join(restart)}")
+    if len(restart) < len(changes):
+        lines.append("a node that runs takes up what needs no restart within seconds.")
+    print_outcome(facts, *lines, as_json=as_json)

@@ -10,7 +10,7 @@ import typer
 
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, bar, err
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -23,6 +23,7 @@ Backup = Annotated[Path, typer.Argument(help="Folder of one backup.")]
 @backups.command()
 def create(
     to: Annotated[Path, typer.Argument(help="Folder of backups, outside the storage folder.")],
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Copy database, storage folder and INI file into a new folder; the node may run."""
@@ -34,7 +35,7 @@ def create(
         backup = make_backup(
             settings, config, to, datetime.now(UTC), step=lambda: progress.advance(task)
         )
-    typer.echo(backup)
+    print_outcome({"backup": backup}, str(backup), as_json=as_json)
 
 
 @backups.command()
@@ -59,7 +60,7 @@ def verify(backup: Backup, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def restore(backup: Backup, config: Ini = INI) -> None:
+def restore(backup: Backup, as_json: AsJson = False, config: Ini = INI) -> None:
     """Restore a backup into the empty storage folder and the empty database of the INI file."""
     from dicom_node.maintenance.restore import restore_backup
 
@@ -69,7 +70,8 @@ def restore(backup: Backup, config: Ini = INI) -> None:
     with bar(err) as progress:
         task = progress.add_task("Restoring", total=None)
         made = restore_backup(backup, settings, step=lambda: progress.advance(task))
-    typer.echo(
+    words = (
         f"restored as of {made.made_at}; start the node, and end its note of that with"
         " dicom-node doctor --mend while it is stopped"
     )
+    print_outcome({"backup": backup, "made_at": made.made_at}, words, as_json=as_json)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini, err
+from dicom_node.cli.options import INI, AsJson, Ini, err
 from dicom_node.cli.settings import os_user
+from dicom_node.cli.views.json_text import print_outcome
 from dicom_node.errors import NodeError, UsageError
 from dicom_node.health import read_condition
 
@@ -31,6 +32,7 @@ def drain(
         bool, typer.Option("--wait", help="Return when all that the node has is done.")
     ] = False,
     end: Annotated[bool, typer.Option("--end", help="Take instances again.")] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Have the running node take no instances until it is started again, and finish its work.
@@ -47,22 +49,26 @@ def drain(
     folder, receiver = settings.storage.folder, settings.node.receiver
     if end:
         ended = end_drain(folder, receiver)
-        typer.echo(
-            "the node takes instances again" if ended else "nothing to do: it is not drained"
-        )
+        words = "the node takes instances again" if ended else "nothing to do: it is not drained"
+        print_outcome({"draining": False, "changed": ended}, words, as_json=as_json)
         return
     if not is_running(folder, receiver):
         raise NodeError("the node is not running: there is nothing to drain")
     request_drain(folder, f"{os_user()} (command line)", datetime.now(UTC), receiver)
-    typer.echo("the node takes nothing further, until it is started again or drain --end")
+    begun = "the node takes nothing further, until it is started again or drain --end"
     if not wait:
+        print_outcome({"draining": True}, begun, as_json=as_json)
         return
+    if not as_json:
+        typer.echo(begun)
     for words in _left(settings):
         if not is_running(folder, receiver):
             raise NodeError(f"the node has ended meanwhile; left: {words}")
         err.print(words, highlight=False, markup=False)
         time.sleep(LOOK_SECONDS)
-    typer.echo("all is done: the node may be stopped")
+    print_outcome(
+        {"draining": True, "done": True}, "all is done: the node may be stopped", as_json=as_json
+    )
 
 
 def _left(settings: Settings) -> Iterator[str]:

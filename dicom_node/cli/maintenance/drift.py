@@ -13,7 +13,7 @@ from rich.table import Table
 from config.reader import load
 from dicom_node.cli.options import INI, AsJson, Ini, out
 from dicom_node.cli.settings import os_user
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import NodeError, UsageError
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ def accept(
     everything: Annotated[
         bool, typer.Option("--all", help="Of every scanner with changes.")
     ] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Accept what has changed of scanners: their references begin anew with their next series.
@@ -83,11 +84,12 @@ def accept(
         if unknown:
             raise NodeError(f"nothing is known of {', '.join(unknown)}: see dicom-node drift")
         with resources.sessions.begin() as session:
-            for name in chosen:
-                ended = accept_findings(session, name, who, datetime.now(UTC))
-                out.print(f"{escape(name)}: {ended} accepted")
+            now = datetime.now(UTC)
+            ended = {name: accept_findings(session, name, who, now) for name in chosen}
         for name in chosen:
             texts = [one.text for one in changed.get(name, ())]
             facts = {"scanner": name, "changes": texts}
             decisions.record(Decided.ACCEPTED, facts, by=f"{who} (command line)")
+    lines = [f"{name}: {count} accepted" for name, count in ended.items()]
+    print_outcome({"accepted": ended}, *lines, as_json=as_json)
     decisions.require_written()

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.views.json_text import print_outcome
 from dicom_node.errors import NodeError
 
 app = typer.Typer()
@@ -25,13 +26,17 @@ def certificates(
         typer.Option(help="Name or address by which the others reach a machine; once for each."),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long they are valid.")] = DAYS,
+    as_json: AsJson = False,
 ) -> None:
     """Make the certificates of an engine, and renew those that end within 30 days."""
     from dicom_node.maintenance.certificates import provide
 
-    for one in provide(folder, host or [], datetime.now(UTC), days=days):
-        word = "made" if one.is_new else "kept"
-        typer.echo(f"{word}  {one.file}  until {one.until:%Y-%m-%d}")
+    provided = provide(folder, host or [], datetime.now(UTC), days=days)
+    lines = [
+        f"{'made' if one.is_new else 'kept'}  {one.file}  until {one.until:%Y-%m-%d}"
+        for one in provided
+    ]
+    print_outcome({"certificates": provided}, *lines, as_json=as_json)
 
 
 @app.command()

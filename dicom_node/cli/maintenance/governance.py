@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from config.reader import load
 from dicom_node.cli.options import DAY, INI, AsJson, Ini, day_of, err
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,20 +64,21 @@ def _months(part: Months) -> str:
 
 
 @app.command()
-def sbom(file: NewFile, config: Ini = INI) -> None:
+def sbom(file: NewFile, as_json: AsJson = False, config: Ini = INI) -> None:
     """Write the software bill of materials of this installation (CycloneDX 1.6, JSON)."""
     from dicom_node.analysis.configuration import model_folder
     from dicom_node.governance.sbom import sbom as bill
 
-    _write(file, [bill(model_folder(load(config)), datetime.now(UTC))])
+    bill_now = bill(model_folder(load(config)), datetime.now(UTC))
+    _write(file, [bill_now], as_json=as_json)
 
 
 @app.command()
-def licences(file: NewFile) -> None:
+def licences(file: NewFile, as_json: AsJson = False) -> None:
     """Write the licences of everything by others that is installed, one after another."""
     from dicom_node.governance.licences import licences_text
 
-    _write(file, [licences_text()])
+    _write(file, [licences_text()], as_json=as_json)
 
 
 @app.command()
@@ -88,6 +89,7 @@ def registry(
     since: Annotated[
         str | None, typer.Option(metavar=DAY, help="Results made on that day or later.")
     ] = None,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Write results without identity: study, equipment, protocol, result, agreement."""
@@ -102,11 +104,12 @@ def registry(
     settings = load(config)
     key = existing_key(settings.storage.folder)
     with closing(existing_resources(settings)) as resources:
-        _write(file, FORMS[file.suffix](records(resources.sessions, key, since=begin)))
+        found = records(resources.sessions, key, since=begin)
+        _write(file, FORMS[file.suffix](found), as_json=as_json)
 
 
 @app.command()
-def pack(file: NewFile, config: Ini = INI) -> None:
+def pack(file: NewFile, as_json: AsJson = False, config: Ini = INI) -> None:
     """Pack everything that an audit asks for into one zip file, without patients.
 
     Exit status 1 if a part could not be read as a whole, or the log of decisions was changed; the
@@ -123,15 +126,18 @@ def pack(file: NewFile, config: Ini = INI) -> None:
         broken["decisions.jsonl"] = log.verified.fault
     for name, fault in broken.items():
         err.print(f"[bold red]not whole:[/] {escape(name)}: {escape(fault)}")
-    typer.echo(f"{file}: {len(faults) - len(broken)} of {len(faults)} parts are whole")
+    parts = {name: broken.get(name, "") for name in faults}
+    words = f"{file}: {len(faults) - len(broken)} of {len(faults)} parts are whole"
+    print_outcome({"file": file, "parts": parts}, words, as_json=as_json)
     raise typer.Exit(1 if broken else 0)
 
 
-def _write(file: Path, pieces: Iterable[str]) -> None:
+def _write(file: Path, pieces: Iterable[str], *, as_json: bool) -> None:
     """Write text into a new file, for this user alone. Raises as `new_file`."""
     from dicom_node.governance.new_file import new_file
 
     with new_file(file) as stream:
         for piece in pieces:
             stream.write(piece.encode())
-    typer.echo(f"{file}: {file.stat().st_size} bytes")
+    size = file.stat().st_size
+    print_outcome({"file": file, "bytes": size}, f"{file}: {size} bytes", as_json=as_json)

@@ -11,7 +11,8 @@ import typer
 
 from config.reader import load
 from config.settings import Settings
-from dicom_node.cli.options import INI, Ini
+from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.views.json_text import print_outcome
 from dicom_node.errors import NodeError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="An empty folder, or a new one.")],
     series: OneSeries = None,
     study: OneStudy = None,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Copy the instances and results that are kept, as DICOM files with the patient's data."""
@@ -36,8 +38,10 @@ def export(
 
     _require_one(series, study)
     with closing(_resources(_audited(config))) as resources:
-        copied = copy(resources, chosen(resources, series, study), folder)
-    typer.echo(f"{copied} files in {folder}")
+        uids = chosen(resources, series, study)
+        copied = copy(resources, uids, folder)
+    facts = {"folder": folder, "files": copied, "series": uids}
+    print_outcome(facts, f"{copied} files in {folder}", as_json=as_json)
 
 
 @app.command()
@@ -45,6 +49,7 @@ def erase(
     series: OneSeries = None,
     study: OneStudy = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; else only say what.")] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Remove instances, results and rows for good; the node must be stopped."""
@@ -65,7 +70,8 @@ def erase(
             raise NodeError(f"would erase {', '.join(uids)}: say --yes to do it")
         with only_node(settings.storage.folder), holding(resources):
             remove(resources, uids, by=f"{os_user()} (command line)")
-    typer.echo(f"{len(uids)} series erased here; what was sent elsewhere is there still.")
+    words = f"{len(uids)} series erased here; what was sent elsewhere is there still."
+    print_outcome({"series": uids}, words, as_json=as_json)
     decisions.require_written()
 
 
@@ -73,6 +79,7 @@ def erase(
 def reinject(
     files: Annotated[list[str] | None, typer.Argument(help="Files in quarantine.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every file.")] = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Have files in quarantine read once more; the node must be stopped."""
@@ -87,7 +94,8 @@ def reinject(
     resources = existing_resources(settings)
     with only_node(settings.storage.folder), holding(resources):
         count = put_back(resources, files)
-    typer.echo(f"{count} files read once more; `dicom-node status` shows what came of it.")
+    words = f"{count} files read once more; `dicom-node status` shows what came of it."
+    print_outcome({"files": count}, words, as_json=as_json)
 
 
 def _require_one(series: str | None, study: str | None) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.options import INI, AsJson, Ini
+from dicom_node.cli.views.json_text import json_text, print_outcome
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -27,15 +27,17 @@ app = typer.Typer()
 @app.command()
 def support(
     file: Annotated[Path, typer.Argument(help="The zip file; it must be new.", dir_okay=False)],
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Pack settings, condition, findings, metrics and log, without patients, UIDs and secrets."""
     from dicom_node.maintenance.support_bundle import make_bundle
 
     parts = parts_of(load(config), datetime.now(UTC))
-    for name, fault in make_bundle(file, parts, to_json=json_text).items():
-        typer.echo(f"{name}: {fault or 'packed'}")
-    typer.echo(f"{file}: look through it before you pass it on")
+    faults = make_bundle(file, parts, to_json=json_text)
+    lines = [f"{name}: {fault or 'packed'}" for name, fault in faults.items()]
+    lines.append(f"{file}: look through it before you pass it on")
+    print_outcome({"file": file, "parts": faults}, *lines, as_json=as_json)
 
 
 def parts_of(settings: Settings, now: datetime) -> dict[str, Callable[[], object]]:

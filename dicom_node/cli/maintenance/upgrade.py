@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.reader import load
-from dicom_node.cli.options import INI, Ini, bar, err
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.options import INI, AsJson, Ini, bar, err
+from dicom_node.cli.views.json_text import print_outcome
 from dicom_node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ Hours = Annotated[
     ),
 ]
 OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-PlanAsJson = Annotated[
-    bool, typer.Option("--json", help="Only say what would be done, for machines.")
-]
 HOURS = 24.0  #: how old a backup may be if nothing is said
 
 
@@ -55,7 +53,7 @@ def upgrade(
     backup: OfBefore = None,
     hours: Hours = HOURS,
     dry_run: OnlySay = False,
-    as_json: PlanAsJson = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Bring the database to this program's version; the node must be stopped, and backed up."""
@@ -63,16 +61,15 @@ def upgrade(
 
     settings = load(config)
     change = planned_upgrade(settings)
-    if as_json:
-        typer.echo(json_text(change))
-        return
     if not change.steps:
-        typer.echo(f"the database is of this program's version ({change.current}): nothing to do")
+        words = f"the database is of this program's version ({change.current}): nothing to do"
+        print_outcome(_facts(change), words, as_json=as_json)
         return
-    typer.echo(f"from {change.current} to {change.target}, in one transaction:")
-    for step in change.steps:
-        typer.echo(f"  {step.revision} brings: {step.brings}")
-    _carry_out(settings, change, backup, hours, dry_run=dry_run)
+    if not as_json:
+        typer.echo(f"from {change.current} to {change.target}, in one transaction:")
+        for step in change.steps:
+            typer.echo(f"  {step.revision} brings: {step.brings}")
+    _carry_out(settings, change, backup, hours, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -84,7 +81,7 @@ def downgrade(
     hours: Hours = HOURS,
     dry_run: OnlySay = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it, though that is lost.")] = False,
-    as_json: PlanAsJson = False,
+    as_json: AsJson = False,
     config: Ini = INI,
 ) -> None:
     """Take the database back to an older program's version; says first what is lost by it."""
@@ -92,22 +89,34 @@ def downgrade(
 
     settings = load(config)
     change = planned_downgrade(settings, revision)
-    if as_json:
-        typer.echo(json_text(change))
-        return
     if not change.steps:
-        typer.echo(f"the database is of that version ({change.current}): nothing to do")
+        words = f"the database is of that version ({change.current}): nothing to do"
+        print_outcome(_facts(change), words, as_json=as_json)
         return
-    typer.echo(f"from {change.current} back to {change.target}, in one transaction:")
-    for step in change.steps:
-        typer.echo(f"  without {step.revision} is lost: {step.lost}")
+    if not as_json:
+        typer.echo(f"from {change.current} back to {change.target}, in one transaction:")
+        for step in change.steps:
+            typer.echo(f"  without {step.revision} is lost: {step.lost}")
     if not (dry_run or yes):
         raise NodeError("nothing was done: say --yes to go back and lose that")
-    _carry_out(settings, change, backup, hours, dry_run=dry_run)
+    _carry_out(settings, change, backup, hours, dry_run=dry_run, as_json=as_json)
+
+
+def _facts(
+    change: Change, *, is_done: bool = False, backup_made_at: str | None = None
+) -> dict[str, object]:
+    """Give a change for programs: its plan, whether it was carried out, and after which backup."""
+    return {**asdict(change), "is_done": is_done, "backup_made_at": backup_made_at}
 
 
 def _carry_out(
-    settings: Settings, change: Change, backup: Path | None, hours: float, *, dry_run: bool
+    settings: Settings,
+    change: Change,
+    backup: Path | None,
+    hours: float,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Check the backup, and change the tables; or say what a run without --dry-run would need."""
     from dicom_node.maintenance.upgrade import change_tables, require_backup
@@ -117,7 +126,7 @@ def _carry_out(
         needed = "--backup BACKUP, made since the node was stopped (dicom-node backup create)"
         if not dry_run:
             raise NodeError(f"expected {needed}, got none")
-        typer.echo(f"needs {needed}; nothing was done")
+        print_outcome(_facts(change), f"needs {needed}; nothing was done", as_json=as_json)
         return
     with bar(err) as progress:
         task = progress.add_task("Reading the backup", total=None)
@@ -130,4 +139,8 @@ def _carry_out(
         else:
             made = change_tables(settings, change, backup, now, hours=hours, step=step)
     done = "nothing was done" if dry_run else f"the database is of version {change.target} now"
-    typer.echo(f"the backup of {made.made_at} is whole; {done}")
+    print_outcome(
+        _facts(change, is_done=not dry_run, backup_made_at=made.made_at),
+        f"the backup of {made.made_at} is whole; {done}",
+        as_json=as_json,
+    )

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from dicom_node.cli.options import BUNDLED_NAME, AsJson, folder_of
-from dicom_node.cli.views.json_text import json_text
+from dicom_node.cli.views.json_text import json_text, print_outcome
 from dicom_node.errors import UsageError
 from storage.files.disk import filled
 
@@ -53,6 +53,7 @@ def import_(
             " running statistics of its training, as they validated it."
         ),
     ] = UnetStatistics.slice,
+    as_json: AsJson = False,
 ) -> None:
     """Make a model folder of the checkpoints that the authors of DeCoVNet published.
 
@@ -70,11 +71,13 @@ def import_(
             base=folder_of(base) if base else None,
             statistics=unet_statistics.value,
         )
-    out.print(
-        f"{to}: imported as {manifest.name} {manifest.version}.", soft_wrap=True, markup=False
+    print_outcome(
+        {"folder": to, "name": manifest.name, "version": manifest.version},
+        f"{to}: imported as {manifest.name} {manifest.version}.",
+        "What is known of it, and what is not, stands in its card:",
+        f"    dicom-node model show {to}",
+        as_json=as_json,
     )
-    out.print("What is known of it, and what is not, stands in its card:", soft_wrap=True)
-    out.print(f"    dicom-node model show {to}", soft_wrap=True, markup=False)
 
 
 @app.command()

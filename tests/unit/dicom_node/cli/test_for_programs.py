@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import typer.main
@@ -23,9 +25,11 @@ from dicom_node.cli.exit_codes import MEANINGS, ExitStatus, exit_table
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.identity_key import keyed
 from dicom_node.maintenance.backup import make_backup
+from pipeline.synthetic.phantom.dicom import phantom_datasets, write_series
+from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from tests.support.node_process import INI, free_port
 from tests.support.paths import ROOT
-from tests.unit.dicom_node.cli.test_operator import NOW
+from tests.unit.dicom_node.cli.test_operator import NOW, enter, result_of
 
 #: Commands that show something, with what they need besides; all others act, or serve.
 VIEWS = {
@@ -35,7 +39,7 @@ VIEWS = {
     "decisions verify": (),
     "destinations list": (),
     "doctor": (),
-    "downgrade": ("0001",),
+    "downgrade": ("0001", "--dry-run"),
     "drift": (),
     "feedback": (),
     "governance models": (),
@@ -57,23 +61,113 @@ VIEWS = {
     "workitems": (),
     "backup verify": ("BACKUP",),
 }
-ACTS = set(
-    """
-    backup create / calibrate / certificates / commission / compare / conformance / console /
-    constraints / demo / destinations pause / destinations resume / drain / drift accept / echo /
-    erase / evaluate / example / export / feedback import / governance licences /
-    governance pack / governance registry / governance sbom /
-    localise / model import / phantom / process / redeliver / reinject / reissue /
-    reprocess / restore / run / scheduler / send / settings restore / settings set / support /
-    stability / synthesise / token add /
-    token revoke / train classifier / train lungs / train paper / user add / user disable /
-    user password / worker
-    """.replace("\n", " ")
-    .replace("  ", "")
-    .strip()
-    .split(" / ")
+RERUN = {"text": ANY, "accepted": ANY, "refused": ANY}
+#: Command lines that act, in an order in which they can be done, with what they tell programs;
+#: the exit status is 0 unless something was not done
+ACTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("echo PACS", {"destination": "PACS", "answers": True}),
+    ("destinations pause PACS", {"destination": "PACS", "paused": True}),
+    ("destinations resume PACS", {"destination": "PACS", "paused": False}),
+    (
+        "settings set analysis.threshold 0.3",
+        {"changes": ["[analysis] threshold: (default) -> 0.3"], "needs_restart": []},
+    ),
+    (
+        "settings restore 1",
+        {"changes": ["[analysis] threshold: 0.3 -> (default)"], "needs_restart": []},
+    ),
+    ("user add ada --role admin --password-stdin", {"name": "ada", "role": "admin"}),
+    ("user add bob --password-stdin", {"name": "bob", "role": "viewer"}),
+    ("user password bob --password-stdin", {"name": "bob", "sessions_ended": True}),
+    ("user disable bob", {"name": "bob", "disabled": True}),
+    (
+        "token add watch",
+        {"name": "watch", "role": "viewer", "expires_at": ANY, "token": ANY},
+    ),
+    ("token revoke watch", {"name": "watch", "revoked": True}),
+    ("erase --series 2.25.2 --yes", {"series": ["2.25.2"]}),
+    ("redeliver 2.25.1", {"due": [], "missing": []}),
+    (
+        "redeliver --to PACS --since today",
+        {"destination": "PACS", "results": 1, "objects": 2, "missing": [], "left": []},
+    ),
+    (
+        "redeliver 2.25.1",
+        {
+            "due": [{"series_instance_uid": "2.25.1", "destination": "PACS", "objects": 2}],
+            "missing": [],
+        },
+    ),
+    ("reissue --all", {"series": [{**RERUN, "series_instance_uid": "2.25.1"}]}),
+    (
+        "reprocess 2.25.9",
+        {"series": [{**RERUN, "series_instance_uid": "2.25.9", "refused": True}]},
+    ),
+    ("export out --series 2.25.1", {"folder": "out", "files": 2, "series": ["2.25.1"]}),
+    ("reinject --all", {"files": 0}),
+    ("feedback import diagnoses.csv --skip-unknown", {"series": 0, "skipped": 1}),
+    ("drift accept --all", {"accepted": {}}),
+    (
+        "certificates tls",
+        {
+            "certificates": [
+                {"name": "authority", "file": "tls/authority.pem", "until": ANY, "is_new": True}
+            ]
+        },
+    ),
+    ("governance sbom bill.json", {"file": "bill.json", "bytes": ANY}),
+    ("governance licences licences.txt", {"file": "licences.txt", "bytes": ANY}),
+    ("governance registry results.csv", {"file": "results.csv", "bytes": ANY}),
+    ("support support.zip", {"file": "support.zip", "parts": ANY}),
+    ("drain --end", {"draining": False, "changed": False}),
+    ("backup create backups", {"backup": ANY}),
+    (
+        "send ct --to PACS --port {port}",
+        {
+            "folder": "ct",
+            "to": "PACS",
+            "files": 1,
+            "accepted": 0,
+            "not_accepted": [{"detail": ANY, "files": 1, "example": "ct/IM0001.dcm"}],
+            "left_out": ["ct/notes"],
+        },
+    ),
+    ("restore {backup} --config other.ini", {"backup": ANY, "made_at": ANY}),
 )
-WITHOUT_INI = {"model list", "model show", "model verify", "backup verify"}
+NOT_DONE = {
+    "commission signed.pdf",
+    "reprocess 2.25.9",
+    "send ct --to PACS --port {port}",
+}  #: with exit status 1
+#: Act as well, and are tried with `--json` by the tests of what they need
+ELSEWHERE = {"governance pack", "model import"}
+#: Take no `--json`, each for its reason
+WITHOUT_JSON = {
+    "runs until it is stopped": {"run", "worker", "scheduler", "console", "demo"},
+    "prints or changes a document, which is its answer": {
+        "conformance",
+        "constraints",
+        "example",
+    },
+    "writes its answer into a file or a folder": {
+        "calibrate",
+        "commission",
+        "compare",
+        "evaluate",
+        "localise",
+        "phantom",
+        "process",
+        "stability",
+        "synthesise",
+        "train classifier",
+        "train lungs",
+        "train paper",
+    },
+}
+WITHOUT_INI = {
+    *("backup verify", "certificates", "governance licences"),
+    *("model list", "model show", "model verify", "send"),
+}
 
 
 def commands(group: TyperGroup, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -101,18 +195,21 @@ def ini(tmp_path: Path, pacs: StandInPacs) -> Path:
     return path
 
 
-def test_every_command_shows_or_acts() -> None:
-    assert set(ALL) == set(VIEWS) | {name.strip() for name in ACTS}
+def path_of(line: str) -> str:
+    """Name the command of a command line."""
+    return max((path for path in ALL if f"{line} ".startswith(f"{path} ")), key=len)
 
 
-def test_what_shows_takes_json_and_nothing_else_does() -> None:
+def test_every_command_takes_json_or_there_is_a_reason_why_not() -> None:
     takes = {
         path
         for path, command in ALL.items()
         if any("--json" in option.opts for option in command.params)
     }
 
-    assert takes == set(VIEWS)
+    acts = {path_of(line) for line, _ in ACTS}
+    assert takes == set(VIEWS) | acts | ELSEWHERE
+    assert set(ALL) - takes == set().union(*WITHOUT_JSON.values())
 
 
 @pytest.mark.parametrize("path", sorted(VIEWS))
@@ -162,6 +259,42 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         return int(end.value.code or 0)
 
     return run
+
+
+def test_what_acts_tells_programs_what_it_has_done_and_nothing_else(
+    ini: Path,
+    tmp_path: Path,
+    pacs: StandInPacs,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    enter(ini, {"series_instance_uid": "2.25.1"}, {"series_instance_uid": "2.25.2"})
+    result_of(ini, "2.25.1")
+    result_of(ini, "2.25.2")
+    (tmp_path / "other.ini").write_text(ini.read_text().replace("= data", "= other"))
+    (tmp_path / "diagnoses.csv").write_text("accession,diagnosis,date\n1,positive,2026-01-01\n")
+    write_series(
+        [phantom_datasets(make_phantom(PhantomSpec(slices=1, lesions=0)), seed=1)[0]],
+        tmp_path / "ct",
+    )
+    (tmp_path / "ct" / "notes").touch()
+    backup = ""
+
+    for line, facts in ACTS:
+        words = [*line.format(port=pacs.port, backup=backup).split(), "--json"]
+        if path_of(line) not in WITHOUT_INI and "--config" not in words:
+            words += ["--config", ini.name]
+        monkeypatch.setattr(sys, "stdin", io.StringIO("a password of some length\n"))
+
+        status = call(*words)
+
+        said = capsys.readouterr()
+        assert status == (line in NOT_DONE), said
+        told = json.loads(said.out)
+        assert told == facts
+        backup = told.get("backup", backup)
 
 
 def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., int]) -> None:

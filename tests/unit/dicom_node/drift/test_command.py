@@ -28,9 +28,10 @@ def test_a_reference_begins_anew_by_name_also_where_nothing_has_changed(
     ini = tmp_path / "node.ini"
     ini.write_text(f"[storage]\nfolder = {tmp_path}\n")
 
-    ended = CliRunner().invoke(app, ["drift", "accept", name, "--config", str(ini)])
+    ended = CliRunner().invoke(app, ["drift", "accept", name, "--json", "--config", str(ini)])
 
     assert ended.exit_code == status
+    assert ended.stdout == ("" if status else f'{{\n  "accepted": {{\n    "{name}": 0\n  }}\n}}\n')
     with resources.sessions.reading() as session:
         reference, _ = samples_of(session, CT1.scanner, 9, 9)
     assert len(reference) == (1 if status else 0)

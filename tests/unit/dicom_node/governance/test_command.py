@@ -42,9 +42,13 @@ def test_a_pack_is_whole_until_the_log_of_decisions_was_changed(ini: Path, tmp_p
     log = tmp_path / "data" / FILE
     log.write_text(log.read_text().replace("PACS", "PACT"))
 
-    status, said = run(ini, "pack", tmp_path / "b.zip")
+    words = ["governance", "pack", str(tmp_path / "b.zip"), "--json", "--config", str(ini)]
+    ended = CliRunner().invoke(app, words)
 
-    assert (status, "line 2 does not follow" in said) == (1, True)
+    assert (ended.exit_code, "line 2 does not follow" in ended.stderr) == (1, True)
+    parts = json.loads(ended.stdout)["parts"]
+    assert "line 2 does not follow" in parts.pop("decisions.jsonl")
+    assert set(parts.values()) == {""}
     with zipfile.ZipFile(tmp_path / "b.zip") as pack:
         assert "line 2" in json.loads(pack.read("decisions-verified.json"))["fault"]
         assert pack.read("decisions.jsonl") == log.read_bytes()

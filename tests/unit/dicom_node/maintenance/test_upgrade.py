@@ -107,8 +107,12 @@ def test_an_older_database_comes_up_to_date_with_everything_in_it(
     backup = backed_up(ini)
     said = run("upgrade", "--backup", backup, "--dry-run")
     assert ("nothing was done" in said.output, revision(ini)) == (True, OLDER), said.output
-    said = run("upgrade", "--backup", backup)
+    plan = json.loads(run("upgrade", "--dry-run", "--json").stdout)
+    assert (plan["is_done"], plan["backup_made_at"], revision(ini)) == (False, None, OLDER)
+    said = run("upgrade", "--backup", backup, "--json")
     assert (said.exit_code, revision(ini)) == (0, newest()), said.output
+    made_at = json.loads((backup / DESCRIPTION).read_text())["made_at"]
+    assert json.loads(said.stdout) == {**plan, "is_done": True, "backup_made_at": made_at}
     after = counts(load(ini).database_url)
     assert {name: after[name] for name in known} == {name: before[name] for name in known}
     assert "nothing to do" in run("upgrade").output

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dicom_node.cli.app import app
+from dicom_node.errors import NodeError
 from tests.support.peers.web_sink import Posted, web_sink
 from tests.support.results_due import CT, Hands, store_with_results
 
@@ -43,6 +44,15 @@ def test_without_test_nothing_is_sent(ini: Path) -> None:
 
     assert (ended.exit_code, ended.output) == (0, "recipient in line 1 (json): faults\n")
     assert web.posted == []
+
+
+def test_that_nobody_is_told_is_said_to_programs_too(ini: Path) -> None:
+    ini.write_text(f"[storage]\nfolder = {ini.parent}\n")
+
+    ended = CliRunner().invoke(app, ["notify", "--json", "--config", str(ini)])
+
+    assert json.loads(ended.stdout) == []
+    assert isinstance(ended.exception, NodeError)
 
 
 def test_check_names_the_line_that_is_wrong(ini: Path) -> None:

@@ -65,11 +65,13 @@ def test_import_with_a_base_and_running_statistics(tmp_path: Path) -> None:
     made = tmp_path / "mixed"
 
     files = ["--unet", str(tmp_path / "u.pth"), "--base", "bundled", "--out", str(made)]
-    answer = cli.invoke(app, ["model", "import", *files, "--unet-statistics", "running"])
+    answer = cli.invoke(app, ["model", "import", *files, "--unet-statistics", "running", "--json"])
 
     assert answer.exit_code == 0, answer.output
     manifest = parse_manifest((made / "manifest.json").read_bytes())
     assert manifest.networks.lungs.architecture == "unet-2d"
+    facts = {"folder": str(made), "name": manifest.name, "version": manifest.version}
+    assert json.loads(answer.stdout) == facts
 
 
 def test_the_whole_card_is_shown() -> None:
