@@ -2,18 +2,25 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from configparser import ConfigParser
+from dataclasses import fields
 from pathlib import Path
 from typing import Any  # what YAML holds
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from config.reader import load
 from config.settings import NodeSettings, Settings
+from dicom_node.assembly.engine import engine_address_of
 from dicom_node.cli.app import app
+from dicom_node.network.tls import Credentials, certified_name, server_context
 from dicom_node.node.deadlines import STOP_SECONDS
 from tests.support.paths import ROOT
 
@@ -149,7 +156,8 @@ def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_in_particular() -
         for place in shlex.split(line)[:-1]
     ]
 
-    assert set(extras) <= set(setup["options.extras_require"])
+    of_roles_and_of_ours = {"receiver", "worker", "console", "all", "training", "docs", "test"}
+    assert set(extras) == set(setup["options.extras_require"]) - of_roles_and_of_ours
     assert [place for place in copied if not (ROOT / place).exists()] == []
     assert {"config", "dicom_node", "pipeline", "storage"} <= set(copied)
     user = re.findall(r"^USER (\d+):(\d+)$", IMAGE, re.M)
@@ -157,6 +165,56 @@ def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_in_particular() -
     assert IMAGE.rindex("\nUSER ") > IMAGE.rindex("\nRUN ")
     ignored = (ROOT / ".dockerignore").read_text()
     assert [place for place in copied if f"!{place.removeprefix('./')}\n" not in ignored] == []
+
+
+def test_the_registry_is_set_in_one_place() -> None:
+    manifests = [*(DEPLOY / "kubernetes").rglob("*.yaml")]
+    naming = [file for file in manifests if "registry.example.org" in file.read_text()]
+    assert naming == [DEPLOY / "kubernetes" / "image" / "kustomization.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "on_gpu"), [("base", set()), ("fleet", set()), ("gpu", {"dicom-node-worker"})]
+)
+def test_every_container_gets_the_image_of_the_registry(overlay: str, on_gpu: set[str]) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("not installed: kubectl")
+    command = ["kubectl", "kustomize", str(DEPLOY / "kubernetes" / overlay)]
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    images = {
+        (one["metadata"]["name"], container["image"])
+        for one in yaml.safe_load_all(built)
+        if one["kind"] in {"Deployment", "StatefulSet"}
+        for pod in [one["spec"]["template"]["spec"]]
+        for container in [*pod["containers"], *pod.get("initContainers", ())]
+    }
+    version = "registry.example.org/dicom-node:0.1.0"
+    assert images == {(name, f"{version}-gpu" if name in on_gpu else version) for name in PODS}
+
+
+def test_the_secret_of_the_engine_is_made_of_what_the_command_makes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "administrator" / "deployment.md").read_text()
+    (made,) = re.findall(r"^ *dicom-node (certificates .*)$", page, re.M)
+    (secret,) = re.findall(r"^ *kubectl .* secret generic dicom-node-engine (.*)$", page, re.M)
+    command, folder, *words = shlex.split(made)
+    ended = CliRunner().invoke(app, [command, str(tmp_path / folder), *words])
+    assert ended.exit_code == 0, ended.output
+    files = dict(pair.removeprefix("--from-file=").split("=") for pair in shlex.split(secret))
+
+    for name in ("dicom-node.ini", "worker.ini"):
+        address = engine_address_of(load(DEPLOY / "kubernetes" / "base" / name))
+        assert address.credentials is not None
+        credentials = Credentials(
+            **{
+                field.name: tmp_path / files[getattr(address.credentials, field.name).name]
+                for field in fields(Credentials)
+            }
+        )
+        server_context(credentials, verify_peers=True)
+        assert certified_name(credentials.certificate) == urlsplit(address.scheduler).hostname
+    (container,) = PODS["dicom-node-scheduler"]["containers"]
+    named = {word.rpartition("/")[2] for word in container["command"] if "/engine/" in word}
+    assert named == set(files)
 
 
 def test_orthanc_of_the_small_hospital_is_set_up_as_the_guide_says() -> None:
