@@ -341,5 +341,7 @@ def test_the_console_shows_what_it_can_while_the_bucket_is_away(
 
 def test_a_backup_has_no_copies(resources: Resources, slices: list[Dataset]) -> None:
     assert keep(slices[0], resources) == SUCCESS
-    names = {path.name for path in files_of(resources.folder.root, "", COPIES)}
+    names = {
+        path.name for path in files_of(resources.folder.root, "postgresql://host/node", COPIES)
+    }
     assert names == {"station", "identity-key"}
