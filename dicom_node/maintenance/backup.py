@@ -25,20 +25,17 @@ from dicom_node.folder_lock import LOCK, RUNNING, STARTING, UNSEEN, is_running
 from dicom_node.health import FILE as CONDITION
 from dicom_node.health import OF_RECEIVER
 from dicom_node.reception.draining import DRAINING
+from storage.backup.copied_files import copy_file, digest_of, own_folder, size_of
 from storage.backup.database_copy import check_copy, copy_database, size_of_copy
+from storage.backup.digest_list import write_sums
 from storage.backup.manifest import (
     DESCRIPTION,
     FOLDER,
     FORMAT,
     SETTINGS,
     Manifest,
-    copy_file,
-    digest_of,
-    own_folder,
     read_manifest,
-    size_of,
     write_manifest,
-    write_sums,
 )
 from storage.backup.room import require_room, sizes_of
 from storage.database.engine import files_of_database, is_absent, opened, revision_of

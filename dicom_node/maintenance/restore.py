@@ -9,8 +9,9 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.folder_lock import LOCK, RESTORING, RUNNING, only_node
+from storage.backup.copied_files import copy_file, digest_of
 from storage.backup.database_copy import check_copy, load_database, require_empty
-from storage.backup.manifest import FOLDER, Manifest, copy_file, digest_of, read_manifest
+from storage.backup.manifest import FOLDER, Manifest, read_manifest
 from storage.database.engine import files_of_database, refuse_newer
 from storage.errors import StorageError, StorageFull
 from storage.files.disk import disk_free, give_to_owner_of_folder, sync_directory

@@ -19,8 +19,8 @@ from pathlib import Path
 from sqlalchemy import Engine, text, update
 from sqlalchemy.engine import URL, make_url
 
+from storage.backup.copied_files import copy_file, for_us
 from storage.backup.from_sqlite import fill_from_sqlite
-from storage.backup.manifest import copy_file, for_us
 from storage.database.engine import is_absent, open_database, opened, reading, revision_of
 from storage.database.faults import own_errors
 from storage.database.schema import Lease

@@ -1,4 +1,4 @@
-"""Manifest of a backup: a list of digests that ``sha256sum -c`` checks, and what it is a copy of.
+"""Manifest of a backup: what it is a copy of, with the digest of the list of its files.
 
 A backup is a folder of its own::
 
@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
+from storage.backup.copied_files import for_us
+from storage.backup.digest_list import read_sums_text
 from storage.errors import StorageError
-from storage.files.disk import blocks_of, naming
 from storage.files.sums import SUMS
 
 DESCRIPTION = "backup.json"  #: name of the file; written last, so a folder without it is none
@@ -68,105 +68,6 @@ class Manifest:
     bytes: int
     sums_sha256: str
     lease: str = ""
-
-
-def digest_of(path: Path) -> str:
-    """Read a file and give its SHA-256, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def size_of(backup: Path, names: Iterable[str]) -> int:
-    """Give the size of some files of a backup together, bytes."""
-    return sum((backup / name).stat().st_size for name in names)
-
-
-def own_folder(folder: Path) -> None:
-    """Make a folder, and those above it, for this user alone; leave one that is there as it is."""
-    if not folder.exists():
-        own_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def for_us(path: str, flags: int) -> int:
-    """Open a file that nobody but this user may read; an opener of :func:`open`."""
-    return os.open(path, flags, 0o600)
-
-
-def copy_file(source: Path, to: Path, digest: str = "") -> str:
-    """Copy a file; on return it is on the disk, its name not yet. Return its SHA-256.
-
-    Parameters
-    ----------
-    digest
-        The SHA-256 that it must have, if it is known.
-
-    Raises
-    ------
-    StorageError
-        If it has another; the copy is left where it is.
-    OSError
-        If one of the two cannot be read or written: the error names it.
-    """
-    own_folder(to.parent)
-    summed = hashlib.sha256()
-    with naming(to), open(to, "xb", opener=for_us) as there:
-        for block in blocks_of(source):
-            summed.update(block)
-            there.write(block)
-        there.flush()
-        os.fsync(there.fileno())
-    if digest and summed.hexdigest() != digest:
-        raise StorageError(f"{source}: its bytes are not those of its digest")
-    return summed.hexdigest()
-
-
-def write_sums(backup: Path, digests: Mapping[str, str]) -> None:
-    """Write the list of digests; on return it is on the disk."""
-    with open(backup / SUMS, "xb", opener=for_us) as file:
-        file.write(sums_text(digests))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sums_text(digests: Mapping[str, str]) -> bytes:
-    """Write digests by relative path as ``sha256sum`` does: names may be any bytes."""
-    lines = (_sums_line(path, digests[path]) for path in sorted(digests))
-    return "".join(lines).encode(errors="surrogateescape")
-
-
-def _sums_line(path: str, digest: str) -> str:
-    """Write one line; one with a mark if the name would break it or looks like an escape."""
-    escaped = path.translate(_ESCAPES)
-    return f"{MARK if escaped != path else ''}{digest}  {escaped}\n"
-
-
-MARK = "\\"  #: before the digest of a name that is escaped
-_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
-_ESCAPED = re.compile(r"\\([\\nr])")
-_MEANT = {"\\": "\\", "n": "\n", "r": "\r"}
-
-
-def read_sums_text(text: bytes) -> dict[str, str]:
-    """Read digests by relative path.
-
-    Raises
-    ------
-    StorageError
-        If a path leads out of the backup.
-    """
-    digests: dict[str, str] = {}
-    for line in text.decode(errors="surrogateescape").split("\n"):
-        digest, _, path = line.partition("  ")
-        if digest.startswith(MARK):
-            digest = digest.removeprefix(MARK)
-            path = _ESCAPED.sub(lambda found: _MEANT[found[1]], path)
-        if path:
-            digests[path] = digest
-    for path in digests:
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise StorageError(f"expected paths within the backup in {SUMS}, got another")
-    return digests
 
 
 def write_manifest(backup: Path, manifest: Manifest) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from storage.backup.manifest import sums_text
+from storage.backup.digest_list import sums_text
 from storage.errors import StorageFull
 from storage.files.disk import disk_free
 
