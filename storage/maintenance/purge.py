@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, and_, delete, exists, func, or_, select, update
@@ -37,6 +37,7 @@ from storage.states import DeliveryState, SeriesState
 
 RECEIVED = "received"  #: origin of a series' instances among its kept objects
 SETTLED = FINAL | {DeliveryState.ACCEPTED}  #: states of deliveries that are not under way
+NO_FILES = datetime.min.replace(tzinfo=UTC)  #: `Purge.before` of a condensed series without results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,5 +318,5 @@ def _purge(session: Session, uid: str) -> Purge:
         paths=tuple(path for path, _ in marked if path),
         instances=len(instances),
         results=len(results),
-        before=max(at for _, at in marked if at) - YOUNGEST,
+        before=max((at - YOUNGEST for _, at in marked if at), default=NO_FILES),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,9 +40,9 @@ def test_a_drained_node_finishes_and_refuses_until_its_next_start(
     first, second = series(tmp_path / "first", 1), series(tmp_path / "second", 2)
     store(node, first)  # not complete before its quiet time is over
 
-    said = command("drain", "--wait", "--config", node.ini)
+    said = command("drain", "--wait", "--json", "--config", node.ini)
 
-    assert said.endswith("all is done: the node may be stopped")
+    assert json.loads(said) == {"draining": True, "done": True}
     assert node.states() == ["delivered"]
     assert verdicts(node, second) == {Verdict.POSTPONED}
     status, why = ready(node)

@@ -106,6 +106,7 @@ ACTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("export out --series 2.25.1", {"folder": "out", "files": 2, "series": ["2.25.1"]}),
     ("reinject --all", {"files": 0}),
     ("feedback import diagnoses.csv --skip-unknown", {"series": 0, "skipped": 1}),
+    ("feedback --csv cases.csv", {"file": "cases.csv", "rows": 0}),
     ("drift accept --all", {"accepted": {}}),
     (
         "certificates tls",

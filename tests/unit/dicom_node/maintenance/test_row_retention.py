@@ -151,6 +151,20 @@ def test_nothing_is_condensed_before_its_time_nor_where_that_is_switched_off(
     assert count(resources, Instance) == 0
 
 
+def test_a_condensed_series_without_results_can_be_erased(tmp_path: Path) -> None:
+    resources = open_resources(tmp_path)
+    arrive(resources, "2.25.11", "2.25.12")
+    with resources.sessions.begin() as session:
+        session.execute(update(Series).values(state=SeriesState.UNSUITABLE, since=NOW))
+    after(resources, 31).run_once()
+    condense(resources)
+    assert (count(resources, Instance), count(resources, Result)) == (0, 0)
+
+    erase(resources, [SERIES])
+
+    assert (count(resources, Series), count(resources, CondensedInstances)) == (0, 0)
+
+
 def test_the_job_of_retention_condenses(resources: Resources) -> None:
     after(resources, 200, condense=90 * DAY).run_once()
     assert count(resources, Instance) == 0
