@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -116,7 +117,7 @@ def _provided(
         if any(folder.glob("*.pem")):
             raise NodeError(f"expected {file}, or an empty folder")
         _make_authority(folder, now)
-    authority = _Authority(certificate=_read(file), key=_read_key(file.with_suffix(".key")))
+    authority = _read_authority(file)
     until = authority.certificate.not_valid_after_utc
     if until <= now + RENEWAL_TIME:
         raise NodeError(f"{file} ends on {until:%Y-%m-%d}: begin a new folder, for all hosts")
@@ -268,11 +269,30 @@ def _read(file: Path) -> x509.Certificate:
         raise NodeError(f"expected a certificate (PEM), got {file}") from fault
 
 
-def _read_key(file: Path) -> Key:
+def _read_authority(file: Path) -> _Authority:
+    """Read certificate and key of the authority, which must belong together, and be ours alone.
+
+    Raises
+    ------
+    NodeError
+        If they do not, or are not.
+    """
+    certificate, secret = _read(file), file.with_suffix(".key")
     try:
-        key = serialization.load_pem_private_key(file.read_bytes(), None)
-    except (ValueError, TypeError, FileNotFoundError) as fault:
-        raise NodeError(f"expected the key of the authority (PEM), got {file}") from fault
+        mode = stat.S_IMODE(secret.stat().st_mode)
+        key = serialization.load_pem_private_key(secret.read_bytes(), None)
+    except FileNotFoundError as fault:
+        raise NodeError(f"expected the key of the authority (PEM), got no {secret}") from fault
+    except (ValueError, TypeError) as fault:
+        raise NodeError(f"expected the key of the authority (PEM), got {secret}") from fault
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise NodeError(f"expected a key of an elliptic curve, got {file}")
-    return key
+        raise NodeError(f"expected a key of an elliptic curve, got {secret}")
+    if key.public_key() != certificate.public_key():
+        raise NodeError(f"expected the key of {file}, got another's in {secret}")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise NodeError(
+            f"{secret}: expected a file for its owner alone (mode 600), got mode {mode:o}: who has"
+            " read it can run code on every machine of the engine; begin a new folder if somebody"
+            " may have, else chmod 600"
+        )
+    return _Authority(certificate=certificate, key=key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +11,14 @@ from typing import Annotated
 import typer
 
 from config.reader import load
+from config.value_types import HOST
 from dicom_node.cli.options import INI, AsJson, Ini
 from dicom_node.cli.views.json_text import print_outcome
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 
 app = typer.Typer()
 
+IPV6 = 6
 DAYS = 365  #: for which a host's certificate is valid if nothing is said
 
 
@@ -50,9 +54,27 @@ def scheduler(
     from dicom_node.analysis.engine.fleet_scheduler import run_scheduler
     from dicom_node.assembly.engine import engine_address_of
 
+    host = host_of(bind)
     settings = load(config)
     logs.configure_service(settings.log)
     address = engine_address_of(settings)
     if address.scheduler == EMBEDDED:
         raise NodeError("[engine] scheduler: expected tls://host:port, got 'embedded'")
-    run_scheduler(address, bind=bind)
+    run_scheduler(address, bind=host)
+
+
+def host_of(bind: str) -> str:
+    """Read an address, or a name, that is to be listened on; one of IPv6 gets brackets.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or has a port: that is the one of ``[engine] scheduler``.
+    """
+    text = bind.removeprefix("[").removesuffix("]")
+    try:
+        return f"[{text}]" if ipaddress.ip_address(text).version == IPV6 else text
+    except ValueError:
+        if re.fullmatch(HOST, bind):
+            return bind
+    raise UsageError(f"--bind: expected an address or a name without a port, got {bind!r}")

@@ -21,8 +21,9 @@ from dicom_node.analysis.worker.stopwatch import Progress
 from dicom_node.assembly.resources import open_resources
 from dicom_node.cli.app import Syntax, app
 from dicom_node.cli.exit_codes import ExitStatus
+from dicom_node.cli.maintenance.engine import host_of
 from dicom_node.cli.process import process_folder
-from dicom_node.errors import NodeError
+from dicom_node.errors import NodeError, UsageError
 from dicom_node.folder_lock import only_node
 from pipeline.reasons import UnsuitableReason
 from pipeline.synthetic.phantom.syntaxes import TRANSFER_SYNTAXES
@@ -410,3 +411,23 @@ def test_a_path_with_brackets_is_shown_as_it_is(tmp_path: Path) -> None:
 
     assert f"no DICOM files in {folder}" in sent
     assert f"no DICOM series in {folder}" in analysed.output
+
+
+@pytest.mark.parametrize(
+    ("bind", "host"),
+    [
+        ("0.0.0.0", "0.0.0.0"),  # noqa: S104  # nothing listens
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("sched1.example.org", "sched1.example.org"),
+    ],
+)
+def test_a_scheduler_listens_at_an_address_or_a_name(bind: str, host: str) -> None:
+    assert host_of(bind) == host
+
+
+@pytest.mark.parametrize("bind", ["", "127.0.0.1:9", "[::1]:9", "a b", "tls://a"])
+def test_what_is_no_address_to_listen_at_is_refused(bind: str) -> None:
+    answer = cli.invoke(app, ["scheduler", "--bind", bind])
+    assert isinstance(answer.exception, UsageError)
+    assert str(answer.exception).startswith("--bind: expected an address or a name")

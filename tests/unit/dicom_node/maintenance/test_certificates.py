@@ -125,6 +125,26 @@ def test_a_damaged_authority_is_named(lost: str, tmp_path: Path) -> None:
         provide(tmp_path, ["gpu1"], NOW)
 
 
+def test_an_authority_without_its_own_key_alone_signs_nothing(tmp_path: Path) -> None:
+    ours, others = tmp_path / "ours", tmp_path / "others"
+    provide(ours, [], NOW)
+    provide(others, [], NOW)
+    key = ours / "authority.key"
+    own = key.read_bytes()
+
+    key.write_bytes((others / "authority.key").read_bytes())
+    with pytest.raises(NodeError, match=r"expected the key of .*, got another's in .*/ours/auth"):
+        provide(ours, ["gpu1"], NOW)
+    key.write_bytes(own)
+    key.chmod(0o644)
+    with pytest.raises(NodeError, match=r"its owner alone \(mode 600\), got mode 644"):
+        provide(ours, ["gpu1"], NOW)
+    key.unlink()
+    with pytest.raises(NodeError, match=f"got no {key}"):
+        provide(ours, ["gpu1"], NOW)
+    assert not (ours / "gpu1.pem").exists()
+
+
 def test_a_file_that_a_crash_left_half_written_is_no_host(tmp_path: Path) -> None:
     provide(tmp_path, ["gpu1"], NOW)
     (tmp_path / "gpu2.pem.new").write_text("half")
