@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -10,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.errors import AlreadyRunning, NodeError
+from dicom_node.errors import AlreadyRunning, FolderAway, NodeError
 from dicom_node.logs import log
-from storage.files.disk import give_to_owner_of_folder
+from storage.files.disk import FULL, give_to_owner_of_folder
 
 LOCK = "node.lock"  #: held by the process that uses the folder, against others
 #: Held too, but shared: `is_running` tries it for a moment, which keeps no node from starting.
@@ -163,9 +164,14 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise NodeError(
+        raise _kind(fault)(
             f"[storage] folder: expected one that can be made, got {folder} ({fault.strerror})"
         ) from fault
+
+
+def _kind(fault: OSError) -> type[NodeError]:
+    """Tell a disk that is full, or read-only, from what does not pass."""
+    return FolderAway if fault.errno in {errno.EROFS, *FULL} else NodeError
 
 
 def _starts_alone(starting: int, unseen: Path, ending: threading.Event) -> bool:
@@ -209,7 +215,7 @@ def _opened(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
         if flags & os.O_CREAT:
             give_to_owner_of_folder(path)
     except OSError as fault:
-        raise NodeError(
+        raise _kind(fault)(
             f"[storage] folder: expected one that can be written, got {path.parent}"
             f" ({fault.strerror})"
         ) from fault

@@ -21,7 +21,14 @@ from sqlalchemy.engine import URL, make_url
 
 from storage.backup.copied_files import copy_file, for_us
 from storage.backup.from_sqlite import fill_from_sqlite
-from storage.database.engine import is_absent, open_database, opened, reading, revision_of
+from storage.database.engine import (
+    address_of_still_file,
+    is_absent,
+    open_database,
+    opened,
+    reading,
+    revision_of,
+)
 from storage.database.faults import own_errors
 from storage.database.schema import Lease
 from storage.errors import DatabaseUnavailable, DatabaseUnusable
@@ -186,9 +193,10 @@ def _say_found(engine: Engine, found: str) -> None:
 
 def _copy_sqlite(engine: Engine, to: Path) -> None:
     source = Path(str(engine.url.database)).absolute()
+    still, before = address_of_still_file(source), source.stat()
     try:
         with (
-            closing(sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True)) as here,
+            closing(sqlite3.connect(still or f"{source.as_uri()}?mode=rw", uri=True)) as here,
             closing(sqlite3.connect(to)) as there,
         ):
             here.execute("BEGIN")  # one moment: writers would make it begin anew each time
@@ -200,6 +208,12 @@ def _copy_sqlite(engine: Engine, to: Path) -> None:
         if code == "SQLITE_FULL":  # the database is only read
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to)) from None
         raise DatabaseUnavailable(f"the database cannot be copied: {code}") from None
+    after = source.stat()
+    if still and (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise DatabaseUnavailable(
+            "somebody else has written the database while it was copied, though its disk is"
+            " read-only here: make the backup where it is written"
+        )
 
 
 def _check_sqlite(copy: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, cast
 
 from alembic import command
 from alembic.config import Config
@@ -15,13 +17,18 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.database.faults import leave_read_only, own_errors, wrap_fault_of_value
+from storage.database.faults import (
+    READ_ONLY_DISK,
+    leave_read_only,
+    own_errors,
+    wrap_fault_of_value,
+)
 from storage.database.own_tables import Owner, of_something_else, owner_of, relations_of
-from storage.errors import DatabaseUnusable
+from storage.errors import DatabaseUnavailable, DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000  #: how long a transaction waits for a lock
 RETRY_SECONDS = 0.05  #: between two tries where SQLite does not wait itself
@@ -40,6 +47,8 @@ WATCHED_CONNECTION = {
     "tcp_user_timeout": "60000",  # ms
 }
 READER_LOCK_MS = 5000  #: longest wait of a reader for a lock, on PostgreSQL
+OF_A_READ_ONLY_DISK = ("SQLITE_READONLY", "SQLITE_CANTOPEN")  #: what SQLite makes of one
+STILL = "still"  #: in the info of a connection: it reads a file that nobody changes
 READING = "reading"  #: execution option of connections that only read
 OPEN_FILES = Path("/proc/self/fd")  #: of this process, on Linux; see proc(5)
 MIGRATION_LOCK = 0x_D1C0_4C7  #: any number that is the node's own: one migration at a time
@@ -81,6 +90,9 @@ def open_database(url: str, *, is_shared: bool = False) -> Engine:
     event.listen(engine, "handle_error", wrap_fault_of_value)
     event.listen(engine, "handle_error", leave_read_only)
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "handle_error", _say_read_only_disk)
+        event.listen(engine, "do_connect", _read_still_file)
+        event.listen(engine, "checkin", _leave_still_file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
@@ -329,6 +341,53 @@ def alembic_config() -> Config:
     config.set_main_option("script_location", "storage:migrations")
     config.set_main_option("recursive_version_locations", "true")
     return config
+
+
+def address_of_still_file(file: Path) -> str:
+    """Give the URI by which SQLite reads a file that nobody changes; empty if somebody may.
+
+    On a read-only disk SQLite cannot make the files that it works with beside the database. It
+    reads without them what lies still (``immutable``, https://sqlite.org/uri.html): where its log
+    is not there, or empty. While a node works on it from another host it is never empty.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    is_still = file.exists() and not (log.exists() and log.stat().st_size)
+    if not is_still or not _is_on_read_only_disk(file):
+        return ""
+    return f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+
+
+def _is_on_read_only_disk(file: Path) -> bool:
+    try:
+        return bool(os.statvfs(file.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def _read_still_file(
+    _dialect: object, entry: ConnectionPoolEntry, where: list[str], how: dict[str, Any]
+) -> DBAPIConnection | None:
+    """Connect to a file that lies still on a read-only disk; else leave it to SQLAlchemy."""
+    address = address_of_still_file(Path(where[0]))
+    if not address:
+        return None
+    entry.info[STILL] = True
+    return cast(DBAPIConnection, sqlite3.connect(address, uri=True, **how))
+
+
+def _leave_still_file(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    """Keep no connection to a file that lies still: its disk may be mounted for writing."""
+    if entry.info.pop(STILL, False):
+        entry.invalidate()
+
+
+def _say_read_only_disk(context: ExceptionContext) -> BaseException | None:
+    """Name a read-only disk as what it is, whatever SQLite makes of it."""
+    name = getattr(context.original_exception, "sqlite_errorname", "")
+    file = context.engine.url.database if context.engine is not None else None
+    if file and name.startswith(OF_A_READ_ONLY_DISK) and _is_on_read_only_disk(Path(file)):
+        return DatabaseUnavailable(f"{READ_ONLY_DISK.what} ({name}): {READ_ONLY_DISK.remedy}")
+    return None
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

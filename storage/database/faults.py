@@ -37,6 +37,10 @@ MEMORY = Cause("the database is short of memory", "give it more")
 READ_ONLY = Cause(
     "the database cannot be written", "see who owns its files, and that it is no copy for reading"
 )
+READ_ONLY_DISK = Cause(
+    "the disk of the database is a read-only file system",
+    "see the log of the operating system why, and have it mounted for writing",
+)
 DISK = Cause("the disk of the database fails", "see the log of the operating system")
 DAMAGED = Cause(
     "the database is damaged",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 REMOVAL_LOCK = "removal.lock"  #: file in the storage folder
@@ -13,9 +14,16 @@ REMOVAL_LOCK = "removal.lock"  #: file in the storage folder
 
 @contextmanager
 def nothing_removed(folder: Path) -> Iterator[None]:
-    """Keep files from being removed; wait for a removal that is under way."""
-    with _opened(folder) as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    """Keep files from being removed; wait for a removal that is under way.
+
+    From a read-only disk nothing is removed, and no lock can be made there.
+    """
+    with ExitStack() as opened:
+        try:
+            fcntl.flock(opened.enter_context(_opened(folder)), fcntl.LOCK_SH)
+        except OSError as fault:
+            if fault.errno != errno.EROFS:
+                raise
         yield
 
 
