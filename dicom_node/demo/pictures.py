@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from pipeline.encode.heatmap.paint import LUNG_WINDOW_HU
 from pipeline.series.volume import assemble
+from storage.files.disk import naming
 
 HEATMAP, SUMMARY = "HEATMAP", "SUMMARY"  #: third value of their Image Type
 COLOURS = ((80, 160, 255), (80, 220, 120), (255, 140, 0))  #: right lung, left lung, opacities
@@ -56,14 +57,16 @@ def write_previews(ct: Iterable[Path], results: Iterable[Dataset], folder: Path)
             panes = [ct_slice, _outlined(ct_slice, masks)]
             panes += [heat[uid].pixel_array] if uid in heat else []
             written.append(folder / f"preview-{len(written) + 1:02d}.png")
-            _side_by_side(panes).save(written[-1])
+            with naming(written[-1]):
+                _side_by_side(panes).save(written[-1])
     return [*pages, *written]
 
 
 def _pages(captures: Iterable[Dataset], folder: Path) -> Iterator[Path]:
     for number, capture in enumerate(captures, start=1):
         path = folder / f"summary-{number:02d}.png"
-        Image.fromarray(capture.pixel_array).save(path)
+        with naming(path):
+            Image.fromarray(capture.pixel_array).save(path)
         yield path
 
 

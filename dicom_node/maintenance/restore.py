@@ -14,7 +14,7 @@ from storage.backup.database_copy import check_copy, load_database, require_empt
 from storage.backup.manifest import FOLDER, Manifest, read_manifest
 from storage.database.engine import files_of_database, refuse_newer
 from storage.errors import StorageError, StorageFull
-from storage.files.disk import disk_free, give_to_owner_of_folder, sync_directory
+from storage.files.disk import FULL, disk_free, give_to_owner_of_folder, sync_directory
 
 NOT_OF_A_NODE = frozenset({"lost+found", LOCK, RUNNING})  #: in a folder that is empty
 
@@ -37,7 +37,7 @@ def restore_backup(
     NodeError
         If the storage folder holds something, or is used by a node.
     StorageFull
-        If it has no room.
+        If it has no room, or its disk is full meanwhile.
     StorageError
         If the backup is not whole, is of a newer version, or the database is not empty.
     """
@@ -75,7 +75,8 @@ def _fill(
     except OSError as fault:
         shutil.rmtree(work, ignore_errors=True)
         place = fault.filename or backup
-        raise NodeError(f"{place}: {fault.strerror}: the backup is not restored") from None
+        kind = StorageFull if fault.errno in FULL else NodeError
+        raise kind(f"{place}: {fault.strerror}: the backup is not restored") from None
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise

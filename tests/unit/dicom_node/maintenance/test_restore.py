@@ -25,7 +25,7 @@ from storage.backup.manifest import (
 )
 from storage.database.engine import open_database, opened
 from storage.database.lease import read_lease
-from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError
+from storage.errors import DatabaseUnavailable, DatabaseUnusable, StorageError, StorageFull
 from storage.files.installation import STATION, installation_of
 from storage.files.sums import SUMS
 from storage.maintenance.consistency import Kind
@@ -152,6 +152,20 @@ def test_a_database_that_somebody_made_meanwhile_stays_as_it_is(
         assert inspect(connection).get_table_names() == ["series"]
         assert connection.execute(text("SELECT count(*) FROM series")).scalar_one() > 0
     assert RESTORING not in held(settings.storage.folder)
+
+
+def test_a_disk_that_is_full_meanwhile_leaves_the_folder_empty(
+    backup: Path, tmp_path: Path
+) -> None:
+    settings = elsewhere(tmp_path)
+
+    def fail() -> None:
+        Path("/dev/full").write_bytes(b"x")  # the system's own ENOSPC
+
+    with pytest.raises(StorageFull, match="No space left on device: the backup is not restored"):
+        restore_backup(backup, settings, step=fail)
+
+    assert {entry.name for entry in settings.storage.folder.iterdir()} <= NOT_OF_A_NODE
 
 
 def test_a_folder_that_was_restored_in_part_is_not_worked_with(tmp_path: Path) -> None:
