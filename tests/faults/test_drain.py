@@ -42,7 +42,7 @@ def test_a_drained_node_finishes_and_refuses_until_its_next_start(
 
     said = command("drain", "--wait", "--json", "--config", node.ini)
 
-    assert json.loads(said) == {"draining": True, "done": True}
+    assert json.loads(said) == {"draining": True, "done": True, "stays": []}
     assert node.states() == ["delivered"]
     assert verdicts(node, second) == {Verdict.POSTPONED}
     status, why = ready(node)

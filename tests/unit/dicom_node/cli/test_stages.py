@@ -13,6 +13,7 @@ from sqlalchemy import update
 from config.reader import load
 from dicom_node.analysis.oversight.permission import Oversight, Permission
 from dicom_node.assembly.resources import open_resources
+from dicom_node.cli.maintenance.drain import Staying, left_of
 from dicom_node.cli.views.stages import (
     NOT_ACCEPTED,
     RECEPTION,
@@ -29,7 +30,7 @@ from dicom_node.folder_lock import only_node
 from dicom_node.health import Condition, PartFault, WorkerLoad, write_condition
 from storage.console.node_pages import Backlog, Waiting
 from storage.database.schema import Delivery
-from storage.delivery.pauses import Pause
+from storage.delivery.pauses import Pause, pause
 from storage.states import DeliveryState, SeriesState
 from tests.unit.dicom_node.cli.test_operator import Run, enter, ini, result_of, run
 
@@ -287,3 +288,22 @@ def test_stages_are_told_worker_by_worker(ini: Path, run: Run) -> None:
     assert told["bottleneck"] == "analysis"
     assert [one["worker"] for one in told["workers"]] == ["gpu-1", "gpu-2"]
     assert without["held_up_by"][0] == {"reason": NO_WORKER, "stages": ["analysis"]}
+
+
+def test_a_drain_waits_for_what_can_be_sent_and_names_what_stays(ini: Path) -> None:
+    enter(ini, {"series_instance_uid": "1"}, {"series_instance_uid": "2", "state": S.ANALYSING})
+    result_of(ini, "1")
+    with open_resources(load(ini)).sessions.begin() as session:
+        session.execute(update(Delivery).values(state=D.PENDING, first_at=NOW))
+        left = left_of(session, load(ini))
+        assert (left.words, left.stays) == ("1 series, 2 objects for PACS", [])
+
+        ini.write_text(ini.read_text().replace("[destination PACS]", "[destination NEW]"))
+        left = left_of(session, load(ini))
+        assert left.words == "1 series"
+        assert left.stays == [Staying(destination="PACS", objects=2, why="not in the settings")]
+
+        ini.write_text(ini.read_text().replace("[destination NEW]", "[destination PACS]"))
+        pause(session, "PACS", now=NOW, by="admin")
+        (stays,) = left_of(session, load(ini)).stays
+        assert (stays.objects, stays.why.startswith("paused since")) == (2, True)
