@@ -33,8 +33,10 @@ from dicom_node.demo.report_reader import statements
 from dicom_node.demo.stand_in_pacs import StandInPacs
 from dicom_node.errors import NodeError
 from dicom_node.network.association import Peer
+from pipeline.atomic_write import write_whole
 from storage.database.engine import open_database
 from storage.database.sessions import Sessions
+from storage.files.disk import naming
 from storage.overview import SeriesLine, overview
 from storage.states import SeriesState
 
@@ -126,17 +128,17 @@ def show(ct: Path | None, root: Path, console: Console, *, keep: bool = False) -
         raise NodeError(f"expected a new or empty folder for the demo, got {root}")
     root.mkdir(parents=True, exist_ok=True)
     place = Place(root=root)
-    ct = ct or _phantom(place, console)
+    with naming(root):
+        ct = ct or _phantom(place, console)
     with StandInPacs(place.pacs) as pacs:
         port, console_port = _free_port(), _free_port()
-        place.ini.write_text(
-            INI_TEMPLATE.format(
-                node_port=port,
-                console_port=console_port,
-                pacs_port=pacs.port,
-                quiet=QUIET_SECONDS,
-            )
+        ini = INI_TEMPLATE.format(
+            node_port=port,
+            console_port=console_port,
+            pacs_port=pacs.port,
+            quiet=QUIET_SECONDS,
         )
+        write_whole(place.ini, ini.encode())
         with _node(place, port, console):
             sent = send_folder(
                 ct,

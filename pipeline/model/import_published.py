@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pipeline.atomic_write import write_whole
 from pipeline.errors import ModelError
 from pipeline.model.checkpoints import DECOVNET, UNETS, Layout, Statistics, read_checkpoint
 from pipeline.model.complexity import parameters
@@ -139,7 +140,7 @@ def _head(
 def _write(out: Path, head: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
     """Write the folder: manifest first, then each network into it."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).write_text(json.dumps(head), encoding="utf-8")
+    write_whole(out / MANIFEST, json.dumps(head).encode())
     for name, part in parts.items():
         entry = {**part.entry, "file": f"{name}.safetensors"}
         write_network(out, name, part.state, entry)

@@ -21,6 +21,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
+from pipeline.atomic_write import write_whole
 from pipeline.errors import ModelError
 from pipeline.model.feature_reference import Reference, from_bytes
 from pipeline.model.manifest import (
@@ -119,7 +120,7 @@ def write_network(
     data = tensors_to_bytes(
         {key: value.detach().cpu().contiguous() for key, value in state_dict.items()}
     )
-    (folder / str(entry["file"])).write_bytes(data)
+    write_whole(folder / str(entry["file"]), data)
     path = folder / MANIFEST
     manifest: dict[str, Any] = {"name": folder.name, "networks": {}}
     if path.exists():
@@ -127,7 +128,7 @@ def write_network(
     for void in OF_CLASSIFIER if name == "classifier" else ():
         manifest.pop(void, None)
     manifest["networks"][name] = {**entry, "sha256": hashlib.sha256(data).hexdigest()}
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _network(folder: Path, entry: NetworkEntry) -> nn.Module:

@@ -107,8 +107,11 @@ def build(folder: Path, fill: Callable[[Path], None]) -> bool:
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    fill(beside)
-    beside.rename(folder)
+    try:
+        fill(beside)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return True
 
 
@@ -132,7 +135,7 @@ def write_model(folder: Path, base: Path, trained: Trained, *, name: str, versio
             f"a classifier of {', '.join(DEPLOYABLE)} expected for a model, got {trained.network}"
         )
     lungs = read_manifest(base)[0].networks.lungs
-    shutil.copyfile(base / lungs.file, folder / lungs.file)
+    write_whole(folder / lungs.file, (base / lungs.file).read_bytes())
     manifest = _classifier_manifest(json.loads((base / MANIFEST).read_bytes()), trained)
     manifest |= {"name": name, "version": version, "created": _today()}
     write_whole(folder / MANIFEST, json.dumps(manifest).encode())
@@ -200,9 +203,9 @@ def write_lungs_model(
     """
     of_base, _ = read_manifest(base)
     classifier = of_base.networks.classifier
-    shutil.copyfile(base / classifier.file, folder / classifier.file)
+    write_whole(folder / classifier.file, (base / classifier.file).read_bytes())
     if (base / ERRATA).exists():
-        shutil.copyfile(base / ERRATA, folder / ERRATA)
+        write_whole(folder / ERRATA, (base / ERRATA).read_bytes())
     manifest = json.loads((base / MANIFEST).read_bytes())
     manifest |= {"name": name, "version": version, "created": _today()}
     manifest |= _lungs_manifest(of_base, trained)
