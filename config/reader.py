@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from configparser import ConfigParser
 from configparser import Error as IniError
 from pathlib import Path
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -23,7 +24,7 @@ from config.destinations import (
     WebDestination,
 )
 from config.errors import Fault, SettingsError
-from config.settings import Settings
+from config.settings import DATABASE, LogSettings, Settings
 from config.value_types import Section
 
 SECTIONS: dict[str, type[Section]] = {
@@ -83,9 +84,30 @@ def settings_in(text: str, path: Path) -> Settings:
     except ValidationError as error:
         faults += [_fault(detail, receivers) for detail in error.errors(include_url=False)]
         raise SettingsError(tuple(faults)) from None  # pydantic's text would repeat the values
+    faults += _log_in_another(settings, path)
     if faults:
         raise SettingsError(tuple(faults))
     return settings
+
+
+def _log_in_another(settings: Settings, ini: Path) -> list[Fault]:
+    """Find a log that would be appended to the INI file, the database, or what else is named."""
+    if settings.log.file is None:
+        return []
+    named = [
+        value
+        for _, section in settings
+        for one in (section if isinstance(section, tuple) else (section,))
+        if not isinstance(one, LogSettings)
+        for _, value in one
+        if isinstance(value, Path)
+    ]
+    _, is_file, database = settings.storage.database_url.partition("sqlite:///")
+    named += [ini, Path(unquote(database)) if is_file else settings.storage.folder / DATABASE]
+    if settings.log.file.resolve() not in {one.resolve() for one in named}:
+        return []
+    got = str(settings.log.file)
+    return [Fault(section="log", key="file", expected="a file of its own", got=got)]
 
 
 def load_storage(path: Path) -> Settings:

@@ -46,6 +46,8 @@ from config.value_types import (
 )
 from config.worklist import WorklistSettings
 
+DATABASE = "node.sqlite"  #: in the storage folder, where the settings name no other
+
 
 class StorageSettings(Section):
     """Where instances, results and the database are kept."""
@@ -641,5 +643,5 @@ class Settings(Section):
         """
         if self.storage.database_url_file is not None:
             return database_url_in(self.storage.database_url_file)
-        path = quote((self.storage.folder / "node.sqlite").as_posix(), safe="/ :")
+        path = quote((self.storage.folder / DATABASE).as_posix(), safe="/ :")
         return self.storage.database_url or f"sqlite:///{path}"

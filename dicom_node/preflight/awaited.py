@@ -126,18 +126,17 @@ def _networks(settings: Settings) -> Iterator[str]:
     if not computes_here(settings):
         return
     try:
-        from pipeline.model.loading import device_for, load
-
         read_manifest(model_folder(settings))
     except ModelError:
         return  # that is a fault
-    except ImportError as fault:
-        yield f"{fault.name} is not installed: pip install dicom-node installs it"
-        return
     try:
+        from pipeline.model.loading import device_for, load
+
         load(model_folder(settings), device_for("cpu"))
     except ModelError as fault:
         yield f"[analysis] model: {fault}"
+    except ImportError as fault:
+        yield f"{fault.name} is not installed: pip install dicom-node installs it"
 
 
 def computes_here(settings: Settings) -> bool:

@@ -68,7 +68,10 @@ def doubts(
 
 def _room(settings: Settings) -> Iterator[str]:
     """Compare the free space with the reserve: what is here is still analysed and delivered."""
-    free = disk_free(nearest(settings.storage.folder))
+    try:
+        free = disk_free(nearest(settings.storage.folder))
+    except OSError:
+        return  # that is a fault
     reserve = int(settings.storage.reserve_gb * GIGABYTE)
     if free <= reserve:
         yield f"[storage] reserve_gb: {no_room(free, reserve)}"

@@ -170,6 +170,8 @@ def _database(settings: Settings) -> Iterator[str]:
         yield f"[storage] database_url: {fault}"
     except NodeError as fault:
         yield str(fault)
+    except OSError as fault:
+        yield f"[storage] folder: cannot be read, at {fault.filename} ({fault.strerror})"
 
 
 def _start_migrates(settings: Settings) -> bool:

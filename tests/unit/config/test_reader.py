@@ -11,6 +11,7 @@ from config.destinations import Destination, DicomDestination, Hl7Destination, W
 from config.reader import DESTINATIONS, SECTIONS
 
 ALONE = [("storage", "folder"), ("analysis", "model")]  #: paths without which nothing goes
+WEB = "[destination WEB]\nurl = https://pacs.invalid/d\n"
 PACS = "[destination PACS]\nae_title = PACS\nhost = pacs\nport = 104\n"
 
 
@@ -103,6 +104,25 @@ def test_an_empty_path_is_none_or_is_refused(ini: Path) -> None:
     for section, key in set(PATHS) - set(ALONE):
         settings = read(ini, f"[{section}]\n{key} =\n")
         assert getattr(getattr(settings, section), key) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file = node.ini\n",
+        "file = sub/../node.ini\n",
+        "file = data/node.sqlite\n[storage]\nfolder = data\n",
+        "file = /x/a.sqlite\n[storage]\ndatabase_url = sqlite:////x/a.sqlite\n",
+        "file = key.pem\n[engine]\nkey = key.pem\n",
+        f"file = token\n{WEB}token_file = token\n",
+    ],
+)
+def test_the_log_has_a_file_of_its_own(ini: Path, text: str) -> None:
+    (ini.parent / "sub").mkdir()
+    found = faults(ini, f"[log]\n{text}")
+    assert set(found) == {("log", "file")}
+    assert found["log", "file"].expected == "a file of its own"
+    assert read(ini, f"[log]\nfile = node.log\n{PACS}").log.file == ini.parent / "node.log"
 
 
 def test_settings_are_frozen() -> None:

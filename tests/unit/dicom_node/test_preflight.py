@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -214,3 +217,34 @@ def test_what_a_command_writes_is_for_this_user_alone(tmp_path: Path) -> None:
     written = list((tmp_path / "ct").iterdir())
     assert len(written) == 2
     assert {path.stat().st_mode & 0o077 for path in [tmp_path / "ct", *written]} == {0}
+
+
+@pytest.mark.parametrize("kept_from", ["data", "parent"])
+def test_a_folder_that_may_not_be_read_is_one_fault_among_others(
+    tmp_path: Path, kept_from: str
+) -> None:
+    """As another user would see it; root is one without the right to read all."""
+    is_root = os.geteuid() == 0
+    if is_root and shutil.which("setpriv") is None:
+        pytest.skip("not installed: setpriv")
+    place = tmp_path / "parent"
+    ini = tmp_path / "node.ini"
+    elsewhere = "[engine]\nscheduler = tls://127.0.0.1:1\n"  # no networks are loaded here
+    ini.write_text(f"[storage]\nfolder = parent/data\n[node]\nbind = 192.0.2.7\n{elsewhere}")
+    place.mkdir()
+    open_resources(place / "data").close()
+    closed = place if kept_from == "parent" else place / "data"
+    closed.chmod(0o700 if is_root else 0)
+    if is_root:
+        os.chown(closed, 1, -1)
+    others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if is_root else []
+    try:
+        command = [*others, sys.executable, "-m", "dicom_node", "check", "--json", "-c", str(ini)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        closed.chmod(0o700)
+
+    address, folder, *_ = json.loads(ended.stdout)["faults"]
+    assert address.startswith("[node] bind")
+    assert folder.startswith("[storage] folder: expected a folder we may write to")
+    assert ended.returncode == 1
