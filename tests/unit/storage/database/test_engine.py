@@ -21,13 +21,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def test_folder_may_have_any_name(tmp_path: Path) -> None:
     folder = tmp_path / "a folder? 100%41 #1 ü"
-    folder.mkdir()
+    (folder / "data").mkdir(parents=True)
     ini = folder / "node.ini"
-    ini.write_text("[storage]\nfolder = .\n")
+    ini.write_text("[storage]\nfolder = data\n")
     engine = open_database(load(ini).database_url)
     migrate(engine)
     engine.dispose()
-    assert (folder / "node.sqlite").exists()
+    assert (folder / "data" / "node.sqlite").exists()
 
 
 def test_what_is_written_is_not_in_the_text_of_an_error(engine: Engine) -> None:
