@@ -153,9 +153,23 @@ def _join_bucket(folder: ObjectFolder, sessions: Sessions) -> None:
     Raises
     ------
     NodeError
-        If the bucket is of none, though the database knows files.
+        As `check_bucket`.
     StorageError
         As `ObjectFolder.join_installation`.
+    """
+    check_bucket(folder, sessions)
+    folder.join_installation()
+
+
+def check_bucket(folder: ObjectFolder, sessions: Sessions) -> None:
+    """Check that a bucket without an installation belongs to an empty database.
+
+    Raises
+    ------
+    NodeError
+        If the database knows files.
+    ObjectsAway
+        If the bucket cannot be reached.
     """
     with sessions.reading() as session:
         knows_files = has_kept_instances(session)
@@ -164,7 +178,6 @@ def _join_bucket(folder: ObjectFolder, sessions: Sessions) -> None:
             "[storage] objects: expected the bucket of this database, which knows files, got"
             f" {folder.store.url}, in which there is no installation"
         )
-    folder.join_installation()
 
 
 def check_receiver(settings: Settings) -> None:

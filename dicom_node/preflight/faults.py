@@ -23,6 +23,7 @@ from storage.database.engine import (
     is_absent,
     is_migrated,
     open_database,
+    opened,
     require_migrated,
     revision_of,
 )
@@ -31,6 +32,7 @@ from storage.database.sessions import Sessions
 from storage.errors import ObjectsAway, StorageError, StorageUnwritable
 from storage.files.folder import TEMPORARY, StorageFolder
 from storage.files.installation import installation_of
+from storage.files.object_folder import ObjectFolder
 from storage.files.objects_address import object_store_at
 
 
@@ -45,6 +47,7 @@ def faults(settings: Settings) -> list[str]:
         _objects,
         _log,
         _database,
+        _bucket,
         _engine,
         _model,
     )
@@ -172,6 +175,22 @@ def _database(settings: Settings) -> Iterator[str]:
         yield str(fault)
     except OSError as fault:
         yield f"[storage] folder: cannot be read, at {fault.filename} ({fault.strerror})"
+
+
+def _bucket(settings: Settings) -> Iterator[str]:
+    """Look whether the bucket has the files that the database knows, if they are in one."""
+    from dicom_node.assembly.resources import check_bucket, folder_of
+
+    try:
+        folder = folder_of(settings, make=False)
+        if isinstance(folder, ObjectFolder):
+            with opened(settings.database_url) as database:
+                if is_migrated(database):
+                    check_bucket(folder, Sessions(database))
+    except StorageError:
+        return  # database or bucket are away: that is said
+    except NodeError as fault:
+        yield str(fault)
 
 
 def _start_migrates(settings: Settings) -> bool:

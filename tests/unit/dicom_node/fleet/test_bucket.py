@@ -265,8 +265,10 @@ def test_a_bucket_without_the_files_of_its_database_is_refused(
     assert keep(slices[0], keyed(first)) == SUCCESS
     first.close()
     other = replace(bucket, url=f"{bucket.url}-other")
+    settings = settings_of("b", tmp_path, other)
     with pytest.raises(NodeError, match="in which there is no installation"):
-        open_node(settings_of("b", tmp_path, other))
+        open_node(settings)
+    assert [one for one in faults(settings) if "in which there is no installation" in one]
 
 
 @POSTGRESQL
@@ -280,6 +282,7 @@ def test_older_tables_are_left_to_an_operator(
     resources.close()
     with pytest.raises(NodeError, match="change no tables when they start"):
         open_node(settings)
+    assert [one for one in faults(settings) if "the database is of an older version (0030" in one]
 
 
 def test_a_repair_takes_up_what_the_bucket_has_without_a_row(
