@@ -301,7 +301,7 @@ def test_the_command_says_what_and_mends_only_while_the_node_is_stopped(
     resources: Resources, tmp_path: Path
 ) -> None:
     ini = tmp_path / "node.ini"
-    ini.write_text(f"[storage]\nfolder = .\ndatabase_url = {database_url(tmp_path)}\n")
+    ini.write_text(f"[storage]\nfolder = {tmp_path}\ndatabase_url = {database_url(tmp_path)}\n")
     put(resources, "quarantine/a.dcm", OLD)
     command = ["doctor", "--config", str(ini)]
 
@@ -334,7 +334,7 @@ def test_a_file_is_told_of_when_its_row_should_have_followed(
 
 def test_doctor_goes_on_where_a_folder_cannot_be_read(resources: Resources, tmp_path: Path) -> None:
     ini = tmp_path / "node.ini"
-    ini.write_text(f"[storage]\nfolder = .\ndatabase_url = {database_url(tmp_path)}\n")
+    ini.write_text(f"[storage]\nfolder = {tmp_path}\ndatabase_url = {database_url(tmp_path)}\n")
     make_unreadable(resources.folder.locate("incoming/00"))
     put(resources, "quarantine/a.dcm", OLD)
     result = CliRunner().invoke(app, ["doctor", "--config", str(ini)])

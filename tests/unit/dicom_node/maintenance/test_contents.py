@@ -116,7 +116,7 @@ def test_the_digests_are_those_that_sha256sum_checks(resources: Resources) -> No
 
 def test_the_command_says_what_and_ends_with_1(resources: Resources, tmp_path: Path) -> None:
     ini = tmp_path / "node.ini"
-    ini.write_text("[storage]\nfolder = .\n")
+    ini.write_text(f"[storage]\nfolder = {tmp_path}\n")
     command = ["doctor", "--contents", "--config", str(ini)]
     whole = CliRunner().invoke(app, command)
     flip(an_instance(resources))
