@@ -35,6 +35,8 @@ def manifest_of(model: str) -> Manifest:
         ("classifier-seed-14-opacities-1", "opacities-1", "choice", "opacities-1 seed 14"),
         ("classifier-seed-14-candidate", "candidate", "choice", "candidate seed 14"),
         ("classifier-seed-16-opacities-1", "opacities-1", "choice", "opacities-1 seed 16"),
+        ("classifier-seed-23-opacities-2", "opacities-2", "choice", "opacities-2 seed 23"),
+        ("classifier-seed-23-candidate-3", "candidate-3", "choice", "candidate-3 seed 23"),
     ],
 )
 def test_the_classifiers_tables_follow_from_its_scores(
@@ -53,6 +55,7 @@ def test_the_classifiers_tables_follow_from_its_scores(
         ("opacities-1", "stability.md"),
         ("sampling-2", "stability.md"),
         ("candidate", "choice.md"),
+        ("candidate-3", "choice.md"),
     ],
 )
 def test_the_tables_of_stability_follow_from_its_scores(model: str, page: str) -> None:
