@@ -92,7 +92,7 @@ def require_backup(
     if fault := _fault(settings, manifest, now, hours):
         raise NodeError(f"{backup}: {fault}: make one now (dicom-node backup create FOLDER)")
     if faults := verify_backup(backup, step=step).faults:
-        raise NodeError(f"{backup}: {len(faults)} faults, the first: {faults[0]}")
+        raise NodeError(f"{backup}: faults: {len(faults)}, the first: {faults[0]}")
     return manifest
 
 

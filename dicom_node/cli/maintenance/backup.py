@@ -53,7 +53,7 @@ def verify(backup: Backup, as_json: AsJson = False) -> None:
         typer.echo(fault)
     if checked.faults:
         raise NodeError(
-            f"{len(checked.faults)} faults in {checked.files} files: not to be relied on"
+            f"faults: {len(checked.faults)} in {checked.files} files: not to be relied on"
         )
     made = checked.manifest
     typer.echo(f"whole: {checked.files} files, {made.bytes:,} bytes, made at {made.made_at}")

@@ -154,7 +154,7 @@ def test_a_backup_of_another_time_or_place_will_not_do(
     assert "got one beside a running node" in why(beside)
     harmed = backed_up(ini, at=now + timedelta(minutes=1))
     (harmed / "folder" / STATION).unlink()
-    assert "1 faults, the first: folder/station: is gone" in why(harmed)
+    assert "faults: 1, the first: folder/station: is gone" in why(harmed)
     whole = backed_up(ini, at=now + timedelta(minutes=2))
     station = resources.folder.root / STATION
     mine = station.read_text()
