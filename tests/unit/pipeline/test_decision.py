@@ -41,7 +41,7 @@ def found(*, share: float, largest_ml: float, score: float = 0.1) -> Analysis:
 
 
 def decided(sample: Analysis, **options: object) -> Analysis:
-    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST, "")  # type: ignore[arg-type]  # at run time
+    return decide(sample, AnalysisOptions(threshold=0.5, **options), MANIFEST, "")  # type: ignore[arg-type]  # checked at run time
 
 
 @pytest.mark.parametrize(
