@@ -29,11 +29,11 @@ from dicom_node.maintenance.support_bundle import Pseudonyms, effective, make_bu
 from storage.console.changes import latest_changes
 from storage.database.sessions import Session
 from storage.files.decision_log import FILE, Verified, read_decisions, verify, whole_bytes
+from storage.files.disk import blocks_of
 from storage.files.identity_key import NO_KEY
 from storage.files.installation import installation_of
 from storage.results.self_tests import latest_self_tests
 
-BLOCK_BYTES = 1 << 20  #: read at once
 MOST_CHANGES = 100_000  #: that are packed, the latest
 MOST_SELF_TESTS = 1_000
 
@@ -125,11 +125,8 @@ def used_models(settings: Settings) -> list[UsedModel]:
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    if not file.exists():  # as the log of decisions before the first start
-        return
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            yield block
+    if file.exists():  # but for the log of decisions before the first start
+        yield from blocks_of(file)
 
 
 def _said(found: Verified) -> dict[str, str]:

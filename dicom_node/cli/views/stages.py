@@ -15,9 +15,8 @@ from storage.console.node_pages import Backlog, Waiting
 from storage.delivery.pauses import Pause
 from storage.states import DeliveryState, SeriesState
 
-HELD_UP_SECONDS = (
-    60.0  #: what waits for less is not held up, unless it is known that nothing goes on
-)
+HELD_UP_SECONDS = 60.0
+"""What waits for less is not held up, unless it is known that nothing goes on."""
 RECEPTION, ANALYSIS, CHANGED = "reception", "analysis", "changed scanners"
 NOT_ACCEPTED = "nobody has accepted that their scanner has changed: see dicom-node drift"
 
