@@ -11,12 +11,12 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classifier.activation import activation
+from pipeline.classifier.activation import Activation, activation
 from pipeline.classifier.input import network_input
-from pipeline.classifier.score import classify
+from pipeline.classifier.score import Scored, classify
 from pipeline.decision import decide
 from pipeline.lesions import measure
-from pipeline.lesions.localise import localise
+from pipeline.lesions.localise import dense_lung, localise
 from pipeline.lobes.divide import lobar_extent
 from pipeline.lungs import segment
 from pipeline.model.loading import Models
@@ -98,18 +98,19 @@ def find(
     else:
         lung_mask = replace(lungs, labels=own(turn.apply(lungs.labels)))
     progress("classify", 0.6)
-    crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
-    scored = classify(crop, models)
-    progress("activation", 0.75)
-    heat = activation(scored, crop, lung_mask.labels, method=options.activation)
-    progress("localise", 0.8)
 
-    def judged() -> tuple[tuple[Doubt, ...], ScanFigures, NDArray[np.uint8]]:
-        return *judged_scan(volume, lung_mask, crop, scored, models), to_bytes(heat)
+    def classified() -> tuple[Scored, Activation, tuple[Doubt, ...], ScanFigures]:
+        crop = network_input(volume, lung_mask, models.manifest.networks.classifier.input)
+        scored = classify(crop, models)
+        progress("activation", 0.7)
+        heat = activation(scored, crop, lung_mask.labels, method=options.activation)
+        return scored, heat, *judged_scan(volume, lung_mask, crop, scored, models)
 
-    (of_scan, figures, heat_bytes), localised = both(
-        judged, partial(localise, volume, lung_mask, heat)
+    (scored, heat, of_scan, figures), dense = both(
+        classified, partial(dense_lung, volume, lung_mask)
     )
+    progress("localise", 0.8)
+    localised, heat_bytes = both(partial(localise, dense, lung_mask, heat), partial(to_bytes, heat))
     labels = localised.labels
     doubts = (
         *common_doubts(series.common),
@@ -124,6 +125,13 @@ def find(
         lobar = lobar_extent(volume, lung_mask, labels)
     progress("measure", 0.95)
     codes = tuple(dict.fromkeys(doubt.code for doubt in doubts))
+    lesions, (involvement, low_attenuation) = both(
+        partial(measure.lesions, labels, volume, lung_mask, heat),
+        lambda: (
+            measure.involvement(labels, lung_mask, volume),
+            measure.low_attenuation(volume, lung_mask, codes),
+        ),
+    )
     back = turn.undo
     analysis = Analysis(
         lungs=LungMask(
@@ -132,8 +140,8 @@ def find(
         classification=scored.classification,
         activation=own(back(heat_bytes)),
         lesion_labels=own(back(labels)),
-        lesions=measure.lesions(labels, volume, lung_mask, heat),
-        involvement=measure.involvement(labels, lung_mask, volume),
+        lesions=lesions,
+        involvement=involvement,
         provenance=provenance(models, options, started, now()),
         flags=codes,
         doubts=doubts,
@@ -141,7 +149,7 @@ def find(
             replace(change, voxel=turn.undo_voxel(change.voxel, volume.shape))
             for change in localised.changes
         ),
-        low_attenuation=measure.low_attenuation(volume, lung_mask, codes),
+        low_attenuation=low_attenuation,
         lobar=lobar,
         figures=figures,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from scipy.sparse import csr_array
 
 from pipeline.classifier.area_average import Places, cell_weights
 from pipeline.errors import UnsuitableSeries
@@ -280,23 +280,17 @@ def cell_means(
         Width of a cell along each axis, in voxels; one of less than a voxel counts as 1.
     limits
         Values beyond them count as these.
-
-    Notes
-    -----
-    In one thread: those of OpenBLAS spin while they wait for each other, and took 17 times as long
-    for these small products as soon as anything else wanted a processor.
     """
     planes, rows, columns = (
-        cell_weights(count, at, step)
+        csr_array(cell_weights(count, at, step))  # a cell holds few of the voxels
         for count, at, step in zip(values.shape, places, steps, strict=True)
     )
-    narrow = np.empty((len(values), len(rows), len(columns)), np.float32)
-    with threadpool_limits(1, "blas"):
-        for plane, out in zip(values, narrow, strict=True):  # all at once would need much memory
-            clipped = np.clip(plane.astype(np.float32), *limits)
-            np.matmul(rows @ clipped, columns.T, out=out)
-        means = planes @ narrow.reshape(len(narrow), -1)
-    return means.reshape(len(planes), *narrow.shape[1:])
+    narrow = np.empty((len(values), len(places[1]), len(places[2])), np.float32)
+    for plane, out in zip(values, narrow, strict=True):  # all at once would need much memory
+        clipped = np.clip(plane.astype(np.float32), *limits)
+        out[:] = (columns @ (rows @ clipped).T).T
+    means: NDArray[np.float32] = planes @ narrow.reshape(len(narrow), -1)
+    return means.reshape(-1, *narrow.shape[1:])
 
 
 def lung_box(mask: NDArray[np.bool_], spacing_mm: Offsets, margin_mm: float) -> tuple[Index, Index]:

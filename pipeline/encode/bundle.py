@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import BytesIO
 
@@ -13,7 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pipeline.encode.common.code_meanings import translate_meanings
 from pipeline.encode.common.modules import writing_for
-from pipeline.encode.compression import compressed
+from pipeline.encode.compression import compressed, is_compressed
 from pipeline.encode.conformance.outgoing_check import check
 from pipeline.encode.heatmap.parametric_map import parametric_map
 from pipeline.encode.heatmap.sop_instances import heatmap
@@ -55,7 +55,7 @@ def encode(series: CtSeries, analysis: Analysis, context: ResultContext) -> Resu
     (UIDs with letters); pydicom's complaints about them are switched off meanwhile.
     """
     first = encode_first(series, analysis, context)
-    others = encode_others(series, analysis, context, first)
+    others = check_others(make_others(series, analysis, context), series, first)
     return replace(first, objects=(*first.objects, *others.objects))
 
 
@@ -64,29 +64,43 @@ def encode_first(series: CtSeries, analysis: Analysis, context: ResultContext) -
     expected, got = series.volume.shape, analysis.lungs.labels.shape
     if got != expected:
         raise ValueError(f"expected an analysis of shape {expected}, got {got}")
-    return _bundle(_first(series, analysis, context), series, context)
+    return _checked(_made(_first(series, analysis, context), series, context), series, context.key)
 
 
-def encode_others(
-    series: CtSeries, analysis: Analysis, context: ResultContext, first: ResultBundle
+def make_others(
+    series: CtSeries, analysis: Analysis, context: ResultContext
+) -> Iterator[ResultObject]:
+    """Encode the other products one by one; this needs nothing of those that come first.
+
+    They are not checked yet (`check_others`). To be used up by the thread that began with it.
+    """
+    return _made(_others(series, analysis, context), series, context)
+
+
+def check_others(
+    made: Iterable[ResultObject], series: CtSeries, first: ResultBundle
 ) -> ResultBundle:
-    """Encode the other products, which may refer to those that came first; raises as `encode`."""
-    return _bundle(_others(series, analysis, context), series, context, first)
+    """Check the other products, which may refer to those that came first; raises as `encode`."""
+    return _checked(made, series, first.key, first)
 
 
-def _bundle(
-    made: Iterator[tuple[ResultKind, Dataset]],
-    series: CtSeries,
-    context: ResultContext,
-    before: ResultBundle | None = None,
-) -> ResultBundle:
-    """Encode objects, put them in the order of sending, and check them."""
+def _made(
+    encoded: Iterator[tuple[ResultKind, Dataset]], series: CtSeries, context: ResultContext
+) -> Iterator[ResultObject]:
+    """Encode objects in the site's language, whatever values the source has."""
     with disable_value_validation(), writing_for(series.common.header, context.products.language):
-        objects = [ResultObject(kind=kind, dataset=dataset) for kind, dataset in made]
-        for item in objects:
-            translate_meanings(item.dataset)
-        objects.sort(key=lambda item: ORDER.index(item.kind))
-        return check(ResultBundle(key=context.key, objects=tuple(objects)), series, before)
+        for kind, dataset in encoded:
+            translate_meanings(dataset)
+            yield ResultObject(kind=kind, dataset=dataset)
+
+
+def _checked(
+    made: Iterable[ResultObject], series: CtSeries, key: str, before: ResultBundle | None = None
+) -> ResultBundle:
+    """Put objects in the order of sending, and check them."""
+    objects = tuple(sorted(made, key=lambda item: ORDER.index(item.kind)))
+    with disable_value_validation():
+        return check(ResultBundle(key=key, objects=objects), series, before)
 
 
 def _first(
@@ -130,7 +144,7 @@ def _pages(
 
 def part10(dataset: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
     """Part 10 file of a result (PS3.10 section 7); the values are the same in each syntax."""
-    if transfer_syntax.is_encapsulated:
+    if transfer_syntax.is_encapsulated and not is_compressed(dataset):
         dataset = compressed(dataset, transfer_syntax)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID

@@ -39,6 +39,11 @@ def compressed(dataset: Dataset, transfer_syntax: UID) -> Dataset:
     return copy
 
 
+def is_compressed(dataset: Dataset) -> bool:
+    """Say whether the pixels are encapsulated already."""
+    return bool(dataset["PixelData"].is_undefined_length)
+
+
 def _frames(dataset: Dataset) -> Iterator[Frame]:
     count = int(dataset.get("NumberOfFrames", 1))
     samples = (dataset.SamplesPerPixel,) if dataset.SamplesPerPixel > 1 else ()

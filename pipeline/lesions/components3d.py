@@ -37,16 +37,16 @@ def components_activation(hu: NDArray[np.int16], lungs: Mask, *, variant: str = 
     variant
         A key of `VARIANTS`.
     """
-    return largest_region(VARIANTS[variant](lungs & (hu < COMPONENTS3D_AIR_MAX_HU)) & lungs)
+    return largest_region(VARIANTS[variant](lungs & (hu < COMPONENTS3D_AIR_MAX_HU), lungs))
 
 
-def speckled(aerated: Mask) -> Mask:
-    """Mark the middles of windows that are about half full and in several pieces.
+def speckled(aerated: Mask, lungs: Mask) -> Mask:
+    """Mark the middles, within lungs, of windows that are about half full and in several pieces.
 
     Pixels beyond the image's border count as empty.
     """
     share = ndimage.uniform_filter(aerated.astype(np.float32), (0, WINDOW, WINDOW), mode="constant")
-    marked = half_full(share)
+    marked = half_full(share) & lungs
     half = WINDOW // 2
     for image, chosen in zip(aerated, marked, strict=True):  # all windows at once are 49 images
         windows = sliding_window_view(np.pad(image, half), (WINDOW, WINDOW))
@@ -54,8 +54,8 @@ def speckled(aerated: Mask) -> Mask:
     return marked
 
 
-def speckled_blocks(aerated: Mask) -> Mask:
-    """Mark whole blocks, side by side, that are about half full and in several pieces.
+def speckled_blocks(aerated: Mask, lungs: Mask) -> Mask:
+    """Mark the lungs in whole blocks, side by side, that are about half full and in several pieces.
 
     Pixels that no whole block holds are not marked, nor are the slices of either end.
     """
@@ -71,10 +71,10 @@ def speckled_blocks(aerated: Mask) -> Mask:
     chosen = half_full(blocks.mean(axis=(3, 4), dtype=np.float32))
     chosen[chosen] = pieces(blocks[chosen]) >= MIN_PIECES
     marked[inside] = chosen.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)
-    return marked
+    return marked & lungs
 
 
-VARIANTS: Mapping[str, Callable[[Mask], Mask]] = {"paper": speckled, "code": speckled_blocks}
+VARIANTS: Mapping[str, Callable[[Mask, Mask], Mask]] = {"paper": speckled, "code": speckled_blocks}
 
 
 def half_full(share: NDArray[np.float32]) -> Mask:

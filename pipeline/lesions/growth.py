@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from pipeline.lesions.candidates import CORE_SHARE, PATCH_MM
 from pipeline.lesions.region import Labels, Region, gaussian
+from pipeline.lungs.coarse_grid import box_of
 
 # Our choice.
 REACH_MM = 8.0  #: of growth, at most
@@ -41,10 +42,11 @@ def grown(lesions: Labels, region: Region) -> Labels:
     sizes = np.bincount(lesions.ravel()) * np.prod(mm)
     radii = np.cbrt(3 * sizes / (4 * np.pi))
     reach = np.minimum(REACH_MM, REACH_SHARE * radii)
+    margin = (0, int(REACH_MM / mm[1]) + 2, int(REACH_MM / mm[2]) + 2)
     larger = np.zeros_like(lesions)
-    for image, marked, fit in zip(larger, lesions, thick | (lesions > 0), strict=True):
-        if not marked.any():
-            continue
+    for at in np.flatnonzero(lesions.any(axis=(1, 2))):
+        place = (at, *box_of(lesions[at : at + 1] > 0, margin)[1:])
+        marked, fit = lesions[place], thick[place]
         away, nearest = ndimage.distance_transform_edt(
             marked == 0, sampling=mm[1:], return_indices=True
         )
@@ -54,5 +56,5 @@ def grown(lesions: Labels, region: Region) -> Labels:
         lost = np.unique(parts[away >= LEAST_MM])
         beside = np.unique(parts[ndimage.binary_dilation(marked > 0, EDGES)])
         back = np.isin(parts, np.intersect1d(lost, beside)) & (parts > 0)
-        image[:] = np.where(back, own, marked)
+        larger[place] = np.where(back, own, marked)
     return larger

@@ -37,6 +37,8 @@ SUPPORT = 0.5  #: share of a candidate in the top activation that is enough by i
 SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
 
+Activation = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Localised:
@@ -55,58 +57,103 @@ class Localised:
     changes: tuple[Change, ...]
 
 
-def localise(volume: CtVolume, lungs: LungMask, activation: Planes) -> Localised:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DenseLung:
+    """What is dense in the lungs of a volume, whatever the activation.
+
+    Attributes
+    ----------
+    region
+        The box of the lungs, on which all others lie.
+    inside
+        That box in the volume.
+    together
+        Slices of the volume that make one of the region.
+    candidates, speckled, bodies
+        As of `pipeline.lesions.candidates.patches`, `speckle`, and
+        `pipeline.lesions.changes.solid_bodies`.
+    """
+
+    region: Region
+    inside: tuple[slice, slice, slice]
+    together: int
+    candidates: Mask
+    speckled: Mask
+    bodies: Mask
+
+    def middle(self, slice_: int) -> int:
+        """Slice of the volume in the middle of one of the region."""
+        first, last = self.inside[0].start, self.inside[0].stop - 1
+        return min(int(first) + slice_ * self.together + self.together // 2, int(last))
+
+
+def dense_lung(volume: CtVolume, lungs: LungMask) -> DenseLung:
+    """Look for what is dense; volume and lungs are canonical, on one grid."""
+    inside = box(*lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0))
+    together = slices_together(volume.spacing_mm)
+    region = half(volume.hu[inside], lungs.labels[inside], volume.spacing_mm, together)
+    candidates, (speckled, bodies) = both(
+        partial(patches, region), lambda: (speckle(region), solid_bodies(region))
+    )
+    return DenseLung(
+        region=region,
+        inside=inside,
+        together=together,
+        candidates=candidates,
+        speckled=speckled,
+        bodies=bodies,
+    )
+
+
+def localise(dense: DenseLung, lungs: LungMask, activation: Planes) -> Localised:
     """Find the lesions, and the changes that are none.
 
     Parameters
     ----------
-    volume, lungs, activation
+    dense
+        Of the same lungs.
+    lungs, activation
         Canonical, on one grid; activation 0..1 as of `pipeline.classifier.activation.activation`.
     """
-    low, high = lung_box(lungs.labels > 0, volume.spacing_mm, margin_mm=0.0)
-    inside = box(low, high)
-    sides = lungs.labels[inside]
-    slices, rows, columns = inside
-    together = slices_together(volume.spacing_mm)
-    last = slices.stop - 1
-    active = [
-        activation[min(at + together // 2, last)][rows, columns][::2, ::2].copy()  # or it is held
-        for at in range(slices.start, slices.stop, together)
-    ]
-    region = half(volume.hu[inside], sides, np.stack(active), volume.spacing_mm, together)
-    candidates, (speckled, bodies) = both(
-        partial(patches, region), lambda: (speckle(region), solid_bodies(region))
+    region, inside = dense.region, dense.inside
+    _slices, rows, columns = inside
+    active = np.stack(
+        [
+            activation[dense.middle(at)][rows, columns][::2, ::2].copy()  # or all of it is held
+            for at in range(len(region.hu))
+        ]
     )
-    found = grown(chosen(candidates, speckled, region), region)
-    labels = np.zeros(volume.shape, np.uint8)
-    for at, (image, held) in enumerate(zip(labels[inside], sides, strict=True)):
-        if found[at // together].any():
-            image[:] = np.where(held > 0, doubled(found[at // together], held.shape), 0)
-    rest = changes(candidates | bodies, bodies, found, region, MIN_LESION_MM3)
+    found = grown(chosen(dense.candidates, dense.speckled, region, active), region)
+    labels = np.zeros(lungs.labels.shape, np.uint8)
+    for at, (image, held) in enumerate(zip(labels[inside], lungs.labels[inside], strict=True)):
+        if found[at // dense.together].any():
+            image[:] = np.where(held > 0, doubled(found[at // dense.together], held.shape), 0)
+    rest = changes(dense.candidates | dense.bodies, dense.bodies, found, region, MIN_LESION_MM3)
 
     def voxel(of_region: tuple[int, int, int]) -> tuple[int, int, int]:
         slice_, row, column = of_region
-        middle = min(slices.start + slice_ * together + together // 2, last)
-        return middle, rows.start + 2 * row, columns.start + 2 * column
+        return dense.middle(slice_), rows.start + 2 * row, columns.start + 2 * column
 
     moved = tuple(replace(change, voxel=voxel(change.voxel)) for change in rest)
     return Localised(labels=labels, changes=moved)
 
 
-def chosen(candidates: Mask, speckled: Mask, region: Region) -> Labels:
+def chosen(candidates: Mask, speckled: Mask, region: Region, activation: Activation) -> Labels:
     """Lesions among the candidates, by the votes of activation and 3DCC or by their shape.
 
     Parameters
     ----------
     candidates, speckled
-        Of the region, as of `patches` and `speckle`; neither depends on the activation.
+        Of the region, as of `patches` and `speckle`.
+    activation
+        0..1, on the region's grid: of the upper left pixel of the middle slice.
 
     Returns
     -------
     NDArray
         On the region's grid: 1 for the largest lesion and so on, at most `MAX_LESIONS`.
     """
-    return number(supported(candidates, speckled, region), region)
+    return number(supported(candidates, speckled, region, activation), region)
 
 
 def speckle(region: Region) -> Mask:
@@ -114,7 +161,9 @@ def speckle(region: Region) -> Mask:
     return components_activation(region.hu, region.lungs)
 
 
-def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.intp]:
+def supported(
+    candidates: Mask, speckled: Mask, region: Region, activation: Activation
+) -> NDArray[np.intp]:
     """Label the candidates (26-connected) that are large enough, with a vote for them or round."""
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
     held = labels > 0
@@ -124,7 +173,7 @@ def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.in
         return np.bincount(number[marked[held]], minlength=count + 1)
 
     sizes = np.maximum(np.bincount(number, minlength=count + 1), 1)
-    active = voxels(top(region, candidates)) / sizes
+    active = voxels(top(region, candidates, activation)) / sizes
     seconded = voxels(speckled) > 0
     keep = (active >= SUPPORT) | ((active >= SUPPORT_WITH_3DCC) & seconded)
     large = sizes * np.prod(region.spacing_mm) >= MIN_LESION_MM3
@@ -135,14 +184,14 @@ def supported(candidates: Mask, speckled: Mask, region: Region) -> NDArray[np.in
     return voted
 
 
-def top(region: Region, candidates: Mask) -> Mask:
+def top(region: Region, candidates: Mask, activation: Activation) -> Mask:
     """Voxels of the lungs' top activation: none without any; more where much is dense."""
-    inside = region.activation[region.lungs]
+    inside = activation[region.lungs]
     if inside.size == 0:
         return region.lungs
     dense = TOP_PER_CANDIDATE * np.count_nonzero(candidates) / inside.size
     level = np.quantile(inside, 1 - min(MAX_TOP_SHARE, max(TOP_SHARE, dense)))
-    highest: Mask = region.lungs & (region.activation > level)
+    highest: Mask = region.lungs & (activation > level)
     return highest
 
 

@@ -37,16 +37,14 @@ class Region:
 
     Attributes
     ----------
-    hu, sides, activation
-        ``(slices, rows, columns)`` of the box: int16 HU, the labels of `pipeline.types.LungMask`,
-        float32 0..1.
+    hu, sides
+        ``(slices, rows, columns)`` of the box: int16 HU, the labels of `pipeline.types.LungMask`.
     spacing_mm
         Along each axis.
     """
 
     hu: NDArray[np.int16]
     sides: Labels
-    activation: NDArray[np.float32]
     spacing_mm: Spacing
 
     @cached_property
@@ -94,7 +92,6 @@ def slices_together(spacing_mm: Spacing) -> int:
 def half(
     hu: NDArray[np.int16],
     sides: Labels,
-    activation: NDArray[np.float32],
     spacing_mm: Spacing,
     together: int = 1,
 ) -> Region:
@@ -105,8 +102,6 @@ def half(
 
     Parameters
     ----------
-    activation
-        On the region's grid already: of the upper left pixel of the middle slice.
     together
         As of `slices_together`; the last slice may stand for fewer.
     """
@@ -118,7 +113,6 @@ def half(
     return Region(
         hu=halved_hu,
         sides=halved_sides,
-        activation=np.ascontiguousarray(activation),
         spacing_mm=(spacing_mm[0] * together, spacing_mm[1] * 2, spacing_mm[2] * 2),
     )
 

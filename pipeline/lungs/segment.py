@@ -8,6 +8,7 @@ Where they disagree, `pipeline.lungs.liao` is asked as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
@@ -37,6 +38,7 @@ from pipeline.lungs.unsupervised import air_inside, segment_unsupervised
 from pipeline.lungs.whole_lungs import contradicts_orientation, whole_lungs
 from pipeline.model.loading import Models
 from pipeline.reasons import QualityFlag, UnsuitableReason
+from pipeline.side_by_side import both
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG, CtVolume, LungMask
 
 UNET, UNSUPERVISED = "unet", "unsupervised"
@@ -91,8 +93,11 @@ def _chosen(raw: Mask, coarse: Coarse) -> tuple[NDArray[np.uint8], str, tuple[ga
     network's lungs are plausible and the air inside the body is where they are.
     """
     labels = lungs_of_mask(raw, coarse)
-    facts = facts_of(labels, coarse.hu, coarse.spacing_mm)
-    if not gates.doubts_of(facts) and is_witnessed(labels, coarse):
+    facts, witnessed = both(
+        partial(facts_of, labels, coarse.hu, coarse.spacing_mm),
+        partial(is_witnessed, labels, coarse),
+    )
+    if witnessed and not gates.doubts_of(facts):
         return labels, UNET, ()
     found = {UNET: labels, UNSUPERVISED: segment_unsupervised(coarse.hu, coarse.spacing_mm)}
     method, doubts = choose_method(found, coarse)
@@ -193,9 +198,12 @@ def lungs_of_mask(mask: Mask, coarse: Coarse) -> NDArray[np.uint8]:
     """Make lungs of a raw mask: large components, no bowel gas, and see `whole_lungs`."""
     if not mask.any():
         return np.zeros(mask.shape, np.uint8)
-    gas = stray_gas(coarse.hu, mask, coarse.spacing_mm)
     inside = box_of(mask, (0, 0, 0))
-    gas[inside] |= bowel_gas(coarse.hu[inside], coarse.spacing_mm)
+    gas, of_bowel = both(
+        partial(stray_gas, coarse.hu, mask, coarse.spacing_mm),
+        partial(bowel_gas, coarse.hu[inside], coarse.spacing_mm),
+    )
+    gas[inside] |= of_bowel
     large = _large_parts(mask & ~gas)
     if not large.any():
         return np.zeros(mask.shape, np.uint8)
@@ -224,9 +232,11 @@ def _outlined(
     At the outline a block is lung in part: it takes the label beside it. What was filled stays
     filled; what was taken off the raw mask (airways, small parts) stays off.
     """
-    beside = np.where(raw, 0, largest_nearby(labels, (1, 1, 1)))
-    sides = np.where(labels > 0, labels, beside).astype(np.uint8)
-    inside = ~largest_nearby(labels == 0, (0, 1, 1)) | ((labels > 0) & ~raw)
+    beside, outside = both(
+        partial(largest_nearby, labels, (1, 1, 1)), partial(largest_nearby, labels == 0, (0, 1, 1))
+    )
+    sides = np.where(labels > 0, labels, np.where(raw, 0, beside)).astype(np.uint8)
+    inside = ~outside | ((labels > 0) & ~raw)
     outlined = np.empty(coarse.shape, np.uint8)
     for slices, side, inner in zip(coarse.blocks, sides, inside, strict=True):
         within = fine[slices] | refined(inner, coarse)

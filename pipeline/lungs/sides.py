@@ -10,12 +10,14 @@ nothing, the side stays open.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own manual names it so)
 from numpy.typing import NDArray
 
 from pipeline.lungs.coarse_grid import Mask, Spacing, array_of, distance_mm, image_of
+from pipeline.side_by_side import both
 from pipeline.types import LEFT_LUNG, LUNG_OF_OPEN_SIDE, RIGHT_LUNG
 
 EROSIONS_MM = (1.5, 3.0, 5.0, 8.0, 12.0, 16.0)  #: depths tried, rising
@@ -93,7 +95,7 @@ def _parted(lungs: Mask, middles: Sequence[float], spacing_mm: Spacing) -> Sides
     for erosion in EROSIONS_MM:
         cores = _cores(depth > erosion, [middle / step for middle in middles], wide)
         if cores is not None:
-            right, left = (distance_mm(core, wide) for core in cores)
+            right, left = both(*(partial(distance_mm, core, wide) for core in cores))
             sides = np.where(left < right, LEFT_LUNG, RIGHT_LUNG).astype(np.uint8)
             sides = sides.repeat(step, axis=1).repeat(step, axis=2)
             return sides[:, : lungs.shape[1], : lungs.shape[2]]

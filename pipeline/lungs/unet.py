@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from pipeline.errors import ModelError
 from pipeline.lungs.coarse_grid import Mask
 from pipeline.model.manifest import LungsInput
 from pipeline.model.memory import in_batches
+from pipeline.model.torch_threads import in_halves
 from pipeline.networks.unet import UNet, folded
 
 BATCH = {"cpu": 4, "cuda": 32}  #: slices at a time: 4 to 8 were fastest on a CPU
@@ -71,8 +74,11 @@ def segment_unet(
         found[batch] = _at_size(lead, hu.shape[1:]).cpu().numpy()
 
     count = at_once or BATCH[device.type]
-    in_batches(len(places), count, see)
-    in_batches(len(hu), count, cut)
+    for total, step_of in ((len(places), see), (len(hu), cut)):
+        if device.type == "cpu" and not at_once:
+            in_halves(total, partial(in_batches, count=count, work=step_of))
+        else:
+            in_batches(range(total), count, step_of)
     return found
 
 

@@ -21,8 +21,8 @@ def ran_out(fault: Exception) -> bool:
     )
 
 
-def in_batches(total: int, count: int, work: Callable[[slice], None]) -> None:
-    """Work through `total` items in batches; half as many at a time whenever memory runs out.
+def in_batches(items: range, count: int, work: Callable[[slice], None]) -> None:
+    """Work through items in batches; half as many at a time whenever memory runs out.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def in_batches(total: int, count: int, work: Callable[[slice], None]) -> None:
     Exception
         What `work` raises, if it is another fault or if one item is too many.
     """
-    at, count = 0, min(count, total)
-    while at < total:
-        if _fits(work, slice(at, at + count), last=count == 1):
+    at, count = items.start, min(count, len(items))
+    while at < items.stop:
+        if _fits(work, slice(at, min(at + count, items.stop)), last=count == 1):
             at += count
         else:
             count //= 2

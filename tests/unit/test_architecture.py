@@ -35,7 +35,6 @@ MAY_IMPORT = {
         "safetensors",
         "scipy",
         "sklearn",  # where EXTRA says
-        "threadpoolctl",
         "torch",  # where TORCH says
     },
 }

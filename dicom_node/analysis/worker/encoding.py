@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.uid import UID
 
 from dicom_node.analysis.worker.messages import AnalysisRequest, EncodedObject
@@ -25,6 +27,16 @@ def context_of(request: AnalysisRequest, key: str) -> ResultContext:
         created=request.created,
         products=config.products,
     )
+
+
+def with_compressed_pixels(result: ResultObject) -> ResultObject:
+    """Compress the pixels of a result already, if its SOP class is kept compressed."""
+    from pipeline.encode.compression import compressed
+
+    transfer_syntax = TRANSFER_SYNTAXES[UID(result.dataset.SOPClassUID)]
+    if not transfer_syntax.is_encapsulated:
+        return result
+    return replace(result, dataset=compressed(result.dataset, transfer_syntax))
 
 
 def pack(result: ResultObject, only_for: str = "") -> EncodedObject:

@@ -19,7 +19,7 @@ from pydicom.config import disable_value_validation
 
 from dicom_node.analysis.configuration import software_versions
 from dicom_node.analysis.fetch.access import file_at_hand, files_are_fetched, files_at_hand
-from dicom_node.analysis.worker.encoding import context_of, pack
+from dicom_node.analysis.worker.encoding import context_of, pack, with_compressed_pixels
 from dicom_node.analysis.worker.faults import as_analysis_fault
 from dicom_node.analysis.worker.findings import findings_of, read_series
 from dicom_node.analysis.worker.inputs import OTHER_METHOD, inputs_of, source_digest
@@ -210,12 +210,13 @@ def encode_decided(
     keep
         Gives the undecided analysis as the bytes that are kept; called beside the encoding.
     """
-    from pipeline.encode.bundle import encode_first, encode_others, summary
+    from pipeline.encode.bundle import check_others, encode_first, make_others, summary
     from pipeline.encode.sr.rejection_note import rejection_note
 
     inputs = inputs_of(request)
     key = result_key(inputs, request.occasion)
     context = context_of(request, key)
+
     first, kept = both(partial(encode_first, series, analysis, context), keep)
     watch.lap("encode")
     watch.progress("pack", 0.9)
@@ -235,7 +236,12 @@ def encode_decided(
     watch.lap("pack")
     hand_over(analysed)
     watch.progress("encode", 0.9)
-    others = encode_others(series, analysis, context, first)
+    with ThreadPoolExecutor(PACKING, thread_name_prefix="pack") as pool:
+        made = [
+            pool.submit(with_compressed_pixels, item)
+            for item in make_others(series, analysis, context)
+        ]
+    others = check_others([item.result() for item in made], series, first)
     notes = [
         (rejection_note(series.common.header, rejection, context, number), rejection.destination)
         for number, rejection in enumerate(request.rejections, start=1)

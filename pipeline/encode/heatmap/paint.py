@@ -181,7 +181,8 @@ def draw_outline(picture: Rgb, labels: NDArray[np.integer]) -> None:
     labels
         ``(rows, columns)``, on the grid of the picture.
     """
-    picture[inner_border(labels)] = OUTLINE
+    if labels.any():
+        picture[inner_border(labels)] = OUTLINE
 
 
 def inner_border(labels: NDArray[Level], width: int = 1) -> NDArray[np.bool_]:
@@ -284,17 +285,19 @@ def draw_caption(picture: Rgb, label: str, caveat: str) -> None:
         What no picture may be without besides; may be empty.
     """
     rows, columns = picture.shape[:2]
-    image, size = Image.fromarray(picture), _text_size(columns)
-    height = size + LEADING
-    draw, font = ImageDraw.Draw(image), typeface.font(size)
+    size = _text_size(columns)
+    height, font = size + LEADING, typeface.font(size)
     needed = _(sentences.RESEARCH_SHORT) + (_("; {words}", words=caveat) if caveat else "")
     whole = needed + (_("; {words}", words=label) if label else "")
     room = int(MOST_TEXT * rows) // height
     lines = _lines_that_fit((whole,), font, columns, room) or _lines_that_fit(
         (needed,), font, columns, room
     )
-    _write_lines(draw, lines, rows - height * len(lines) - 1, font, height)
-    picture[:] = np.asarray(image)
+    top = rows - height * len(lines) - 1
+    edge = picture[max(0, top - LEADING) :]  # all of the picture would be copied twice
+    image = Image.fromarray(edge)
+    _write_lines(ImageDraw.Draw(image), lines, min(top, LEADING), font, height)
+    edge[:] = np.asarray(image)
 
 
 def _write_lines(

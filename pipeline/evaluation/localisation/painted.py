@@ -23,7 +23,7 @@ from pipeline.cases.volumes import read_volume
 from pipeline.classifier.activation import activation
 from pipeline.classifier.input import network_input
 from pipeline.classifier.score import classify
-from pipeline.lesions.localise import localise
+from pipeline.lesions.localise import dense_lung, localise
 from pipeline.lungs import segment
 from pipeline.model.loading import Models, device_for, load
 from pipeline.model.manifest import BUNDLED
@@ -211,7 +211,7 @@ def found_in(volume: CtVolume, lungs: LungMask, models: Models) -> Mask:
     """Mark lesions as the pipeline does, whatever the score."""
     crop = network_input(volume, lungs, models.manifest.networks.classifier.input)
     heat = activation(classify(crop, models), crop, lungs.labels > 0)
-    return localise(volume, lungs, heat).labels > 0
+    return localise(dense_lung(volume, lungs), lungs, heat).labels > 0
 
 
 def score_case(

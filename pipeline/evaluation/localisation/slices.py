@@ -20,7 +20,7 @@ from pipeline.classifier.input import network_input
 from pipeline.classifier.score import classify
 from pipeline.errors import PipelineError
 from pipeline.evaluation.localisation.systems import TITLES
-from pipeline.lesions.localise import localise
+from pipeline.lesions.localise import dense_lung, localise
 from pipeline.lungs import segment
 from pipeline.metrics.statistics import Proportion, proportion
 from pipeline.model.loading import Models
@@ -127,9 +127,10 @@ def score_series(folder: Path, labels: SliceLabels, models: Models) -> Iterator[
     mask = segment.segment(volume, models)
     box = network_input(volume, mask, models.manifest.networks.classifier.input)
     scored = classify(box, models)
+    dense = dense_lung(volume, mask)
     for method in methods_of(scored.network):
         heat = stretch(on_source(scored, box, method), mask.labels > 0)
-        found = localise(volume, mask, heat).labels > 0
+        found = localise(dense, mask, heat).labels > 0
         marked = np.stack(
             [np.count_nonzero(found & (mask.labels == side), axis=(1, 2))[at] for side in (1, 2)]
         )

@@ -8,7 +8,7 @@ support; see `pipeline.lesions.localise`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,6 @@ def answers(scene: Scene) -> Iterator[tuple[str, Found]]:
     region = Region(
         hu=scene.hu,
         sides=sides_by_the_middle(scene.lungs),
-        activation=np.zeros(scene.hu.shape, np.float32),
         spacing_mm=scene.spacing_mm,
     )
     speckled = localise.speckle(region)
@@ -75,8 +74,7 @@ def answers(scene: Scene) -> Iterator[tuple[str, Found]]:
         one = wang2020.chosen(paper, speckled)
         yield f"3DCC + {TITLES[method]}", _found(scene, one.astype(np.intp), whole)
         within = stretch(activation, scene.lungs)
-        judged = replace(region, activation=within)
-        ours = grown(localise.chosen(dense, speckled, judged), judged)
+        ours = grown(localise.chosen(dense, speckled, region, within), region)
         yield f"ours, {TITLES[method]}", _found(scene, ours.astype(np.intp), within)
 
 

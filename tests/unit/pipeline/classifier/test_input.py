@@ -1,20 +1,15 @@
 """The classifier's input holds the lungs, and a map finds its way back to the volume."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from pipeline.classifier.input import (
     CELL,
     MAX_PLANES,
     NetworkInput,
-    cell_means,
     lung_box,
     mirrored_count,
     network_input,
@@ -289,24 +284,3 @@ def test_averages_of_a_box_of_too_many_planes_are_squeezed() -> None:
     volume = volume_of(np.full((300, 40, 40), -800), (8.0, 2.0, 2.0))
     found = network_input(volume, lungs_in((300, 40, 40), (1, 4, 4), (298, 35, 35)), AVERAGES)
     assert found.grid_shape[0] == MAX_PLANES
-
-
-class Watched(np.ndarray):
-    """An array that notes how many threads multiply matrices while it is gone through."""
-
-    threads: ClassVar[set[int]] = set()
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for plane in self.view(np.ndarray):
-            found = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
-            self.threads.update(found)
-            yield plane
-
-
-def test_small_matrices_are_multiplied_in_one_thread() -> None:
-    """Several spin while they wait for each other, and take seconds on a busy machine."""
-    values = np.zeros((3, 8, 8), np.float32).view(Watched)
-    with threadpool_limits(2, "blas"):
-        cell_means(values, [np.arange(2.0)] * 3, [2.0] * 3)
-
-    assert Watched.threads == {1}

@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from pipeline.encode.bundle import encode, part10
+from pipeline.encode.compression import compressed
 from pipeline.encode.result.kinds import RESULT_KINDS, TRANSFER_SYNTAXES
 from pipeline.encode.result.products import HeatmapForm, Products, SegmentationForm
 from tests.support.samples.encode_samples import SeriesSpec, analysis, context, ct_series
@@ -46,3 +47,11 @@ def test_every_kind_of_picture_is_kept_compressed_and_documents_are_not() -> Non
         for form in row.forms:
             is_plain = form.transfer_syntax == ExplicitVRLittleEndian
             assert is_plain is (row.modality in {"SR", "KO", "DOC"})
+
+
+def test_what_is_compressed_ahead_is_the_same_file() -> None:
+    for made in objects(EVERYTHING):
+        syntax = TRANSFER_SYNTAXES[made.SOPClassUID]
+        if syntax.is_encapsulated:
+            ahead = compressed(made, syntax)
+            assert part10(ahead, syntax) == part10(made, syntax)

@@ -32,8 +32,7 @@ def find(
     hu: np.ndarray, lungs: np.ndarray, spacing_mm: tuple[float, float, float] = SPACING_MM
 ) -> np.ndarray:
     """Candidates at full resolution."""
-    inactive = np.zeros(SHAPE, np.float32)[:, ::2, ::2]
-    found = patches(half(hu.astype(np.int16), lungs, inactive, spacing_mm))
+    found = patches(half(hu.astype(np.int16), lungs, spacing_mm))
     full: np.ndarray = (doubled(found.view(np.uint8), SHAPE) > 0) & (lungs > 0)
     return full
 

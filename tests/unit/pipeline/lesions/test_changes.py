@@ -37,7 +37,7 @@ def chest(*dense: tuple[Mask, int]) -> Region:
     hu[HEART] = 40
     for mask, value in dense:
         hu[mask & (sides > 0)] = value
-    return Region(hu=hu, sides=sides, activation=np.zeros(SHAPE, np.float32), spacing_mm=SPACING)
+    return Region(hu=hu, sides=sides, spacing_mm=SPACING)
 
 
 def found_in(region: Region, lesions: Mask | None = None) -> tuple[Change, ...]:

@@ -19,7 +19,6 @@ def region_with(*dense: tuple[tuple[slice, ...], int]) -> Region:
     return Region(
         hu=hu,
         sides=np.ones(SHAPE, np.uint8),
-        activation=np.zeros(SHAPE, np.float32),
         spacing_mm=SPACING,
     )
 

@@ -5,7 +5,15 @@ import pytest
 from scipy import ndimage
 
 from pipeline.classifier.activation import stretch
-from pipeline.lesions.localise import MAX_LESIONS, Localised, chosen, localise, number, top
+from pipeline.lesions.localise import (
+    MAX_LESIONS,
+    Localised,
+    chosen,
+    dense_lung,
+    localise,
+    number,
+    top,
+)
 from pipeline.lesions.region import Region, doubled, gaussian, half
 from pipeline.types import CtVolume, LungMask
 
@@ -41,7 +49,8 @@ def search(
         frame_of_reference_uid="",
         source=(None,) * len(hu),
     )
-    return localise(volume, LungMask(labels=lungs, method="unsupervised"), heat)
+    mask = LungMask(labels=lungs, method="unsupervised")
+    return localise(dense_lung(volume, mask), mask, heat)
 
 
 def find(hu: np.ndarray, lungs: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -158,29 +167,21 @@ def test_stretch_is_0_to_1_over_the_lungs_and_0_outside() -> None:
     assert not stretch(np.ones((1, 1, 3), np.float32), np.ones((1, 1, 3), np.bool_)).any()
 
 
-def region(
-    hu: np.ndarray, activation: np.ndarray, spacing_mm: tuple[float, float, float]
-) -> Region:
+def region(hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> Region:
     """A region that is lung throughout."""
-    return Region(
-        hu=hu.astype(np.int16),
-        sides=np.ones(hu.shape, np.uint8),
-        activation=activation.astype(np.float32),
-        spacing_mm=spacing_mm,
-    )
+    return Region(hu=hu.astype(np.int16), sides=np.ones(hu.shape, np.uint8), spacing_mm=spacing_mm)
 
 
 def test_half_resolution_has_twice_the_distances_and_the_means_of_four() -> None:
     hu = np.arange(2 * 5 * 6).reshape(2, 5, 6).astype(np.int16) * 4
-    lungs, heat = hu > 40, hu.astype(np.float32)
+    lungs = hu > 40
 
-    found = half(hu, lungs.astype(np.uint8), heat[:, ::2, ::2], (2.0, 0.6, 0.9))
+    found = half(hu, lungs.astype(np.uint8), (2.0, 0.6, 0.9))
 
     assert found.spacing_mm == (2.0, 1.2, 1.8)
-    assert found.hu.shape == found.lungs.shape == found.activation.shape == (2, 3, 3)
+    assert found.hu.shape == found.lungs.shape == (2, 3, 3)
     assert found.hu[1, 1, 2] == hu[1, 2:4, 4:6].mean()
     assert found.hu[0, 2, 0] == hu[0, 4, :2].mean()  # the last row is repeated
-    assert found.activation[1, 1, 2] == heat[1, 2, 4]
     assert found.lungs[0, 1, 1] == lungs[0, 2, 2]
     again = doubled(np.arange(18).reshape(2, 3, 3).astype(np.uint8), (2, 5, 5))
     assert again.shape == (2, 5, 5)
@@ -202,7 +203,7 @@ def test_half_of_a_lesion_is_active_or_a_fifth_with_a_second_vote(
     second = np.zeros(candidate.shape, np.bool_)
     second[5, 5, 5] = seconded
 
-    found = chosen(candidate, second, region(np.zeros(candidate.shape), heat, (2.5, 2.0, 2.0)))
+    found = chosen(candidate, second, region(np.zeros(candidate.shape), (2.5, 2.0, 2.0)), heat)
 
     assert np.array_equal(found > 0, candidate & expected)
 
@@ -212,9 +213,10 @@ def test_the_smallest_lesion_has_500_cubic_millimetres(voxels: int, expected: bo
     candidate = np.zeros((12, 12, 12), np.bool_)
     candidate[2, 2:7, 1:11] = True
     candidate[2, 6, 1 : 51 - voxels] = False
-    everywhere = region(np.zeros(candidate.shape), candidate, (2.0, 1.0, 5.0))
+    everywhere = region(np.zeros(candidate.shape), (2.0, 1.0, 5.0))
+    heat = candidate.astype(np.float32)
 
-    assert chosen(candidate, candidate, everywhere).any() == expected
+    assert chosen(candidate, candidate, everywhere, heat).any() == expected
 
 
 def test_smoothing_reaches_as_many_millimetres_along_every_axis() -> None:
@@ -228,18 +230,15 @@ def test_smoothing_reaches_as_many_millimetres_along_every_axis() -> None:
 
 def test_the_top_activation_grows_with_what_is_dense() -> None:
     heat = np.linspace(0, 1, 1000).reshape(10, 10, 10)
-    lungs = region(np.zeros(heat.shape), heat, (1.0, 1.0, 1.0))
+    lungs = region(np.zeros(heat.shape), (1.0, 1.0, 1.0))
     for dense, expected in ((0, 0.1), (20, 0.1), (200, 0.4), (900, 0.6)):
-        candidates = np.zeros(1000, np.bool_)
-        candidates[:dense] = True
-        assert top(lungs, candidates.reshape(heat.shape)).mean() == pytest.approx(
-            expected, abs=2e-3
-        )
+        candidates = np.arange(1000).reshape(heat.shape) < dense
+        assert top(lungs, candidates, heat).mean() == pytest.approx(expected, abs=2e-3)
 
 
 def test_what_is_dense_lies_above_the_lungs_own_aerated_part() -> None:
     for aerated, expected in ((-900, -700), (-860, -700), (-700, -540)):
-        flat = region(np.full((2, 2, 2), aerated), np.zeros((2, 2, 2)), (1, 1, 1))
+        flat = region(np.full((2, 2, 2), aerated), (1, 1, 1))
         assert (flat.floor_hu == expected).all()
 
 
@@ -249,7 +248,7 @@ def test_lesions_are_numbered_by_size_and_no_more_than_fit() -> None:
     labels[1, :2, :] = 7
     labels[1, 3, :] = 250
 
-    numbered = number(labels, region(labels, labels, (1.0, 1.0, 1.0)))
+    numbered = number(labels, region(labels, (1.0, 1.0, 1.0)))
 
     assert numbered[1, 0, 0] == 1
     assert numbered[1, 3, 0] == 2

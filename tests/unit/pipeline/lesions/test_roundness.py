@@ -28,7 +28,6 @@ def chosen(
     region = Region(
         hu=np.where(patch, hu, -860).astype(np.int16),
         sides=lungs.astype(np.uint8),
-        activation=np.zeros(SHAPE, np.float32),
         spacing_mm=spacing_mm,
     )
     return 1 in round_ground_glass(patch.astype(np.intp), [1], region)

@@ -24,7 +24,7 @@ def test_batches_are_halved_until_they_fit(room: int, expected: list[int]) -> No
             raise GPU
         done.append(batch)
 
-    in_batches(10, 8, work)
+    in_batches(range(10), 8, work)
 
     items = [item for batch in done for item in range(10)[batch]]
     assert items == list(range(10))
@@ -33,7 +33,7 @@ def test_batches_are_halved_until_they_fit(room: int, expected: list[int]) -> No
 
 def test_one_that_does_not_fit_is_a_fault() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        in_batches(10, 8, lambda _: too_little())
+        in_batches(range(10), 8, lambda _: too_little())
 
 
 def test_another_fault_is_not_tried_again() -> None:
@@ -44,7 +44,7 @@ def test_another_fault_is_not_tried_again() -> None:
         raise RuntimeError("expected another shape")
 
     with pytest.raises(RuntimeError, match="another shape"):
-        in_batches(10, 8, work)
+        in_batches(range(10), 8, work)
     assert len(tried) == 1
     with pytest.raises(KeyError):
         first_that_fits([lambda: too_little(KeyError("x")), lambda: 1])
