@@ -25,7 +25,8 @@ def document(chapters: Sequence[Chapter], *, slices: int, rounds: int) -> str:
     command = f"python -m benchmarks --slices {slices} --rounds {rounds}"
     head = f"""# Speed
 
-Made by `{command} --out docs/benchmarks.md` on {datetime.now(UTC):%Y-%m-%d}. Not edited by hand.
+Made by `{command} --out docs/benchmarks.md` on {datetime.now(UTC):%Y-%m-%d};
+receiving and sending are not edited by hand.
 
 {slices} synthetic CT instances of {WIDTH} x {WIDTH} x 16 bit, over loopback. Rounds: {rounds},
 each way once in each, the order turned round each time. A ratio is taken within a round; medians

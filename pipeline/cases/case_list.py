@@ -4,8 +4,9 @@ The cases of a list are what a network is trained, validated and tested on.
 
 Columns: ``path`` (a folder of DICOM files, a NIfTI file, or a case prepared before; relative to
 the CSV), ``patient``, ``label`` (1 positive, 0 negative), and if there are any ``lungs`` and
-``lesions`` (NIfTI masks on the same grid), ``split`` (train, validation or test) and ``scanner`` (a
-word for the group of scanners; `pipeline.cases.scanners`). What the node exports of readers'
+``lesions`` (NIfTI masks on the same grid), ``slices`` (a CSV file of labels of single slices;
+`pipeline.cases.slice_labels`), ``split`` (train, validation or test) and ``scanner`` (a word for
+the group of scanners; `pipeline.cases.scanners`). What the node exports of readers'
 answers has more columns, for people; its rows about a finding are no cases.
 """
 
@@ -25,7 +26,8 @@ from pipeline.atomic_write import write_whole
 from pipeline.errors import PipelineError
 
 NEEDED = ("path", "patient")
-OPTIONAL = ("label", "lungs", "lesions", "split", "scanner")
+OPTIONAL = ("label", "lungs", "lesions", "slices", "split", "scanner")
+FILES = ("lungs", "lesions", "slices")
 FINDING = "finding"
 REMARKS = (
     *("series", "revision", "model", "score", "positive", FINDING, "side", "volume_ml"),
@@ -56,6 +58,8 @@ class Case:
         1 positive, 0 negative, None if the file has none.
     lungs, lesions
         Masks drawn by people, if there are any.
+    slices
+        Labels of its slices, if there are any.
     split
         Given in the file; None lets `split_of` choose.
     scanner
@@ -69,6 +73,7 @@ class Case:
     label: int | None = None
     lungs: Path | None = None
     lesions: Path | None = None
+    slices: Path | None = None
     split: Split | None = None
     scanner: str = ""
     place: str = field(default="", compare=False)
@@ -100,7 +105,7 @@ def write_cases(file: Path, cases: Sequence[Case], splits: Mapping[str, Split]) 
     writer = csv.writer(stream)
     writer.writerow((*NEEDED, *OPTIONAL))
     for case in cases:
-        paths = (mask and mask.resolve() for mask in (case.lungs, case.lesions))
+        paths = (file and file.resolve() for file in (case.lungs, case.lesions, case.slices))
         label = "" if case.label is None else case.label
         use = (splits[case.patient], case.scanner)
         writer.writerow((case.path.resolve(), case.patient, label, *paths, *use))
@@ -176,7 +181,7 @@ def _row_faults(row: Mapping[str, str], base: Path, *, labelled: bool) -> Iterat
         return
     if not row["patient"].strip():
         yield "a patient expected, got none"
-    for name in ("path", "lungs", "lesions"):
+    for name in ("path", *FILES):
         value = row.get(name, "").strip()
         if (value or name == "path") and not (value and (base / value).exists()):
             yield f"{name}: an existing file or folder expected, got {value!r}"
@@ -224,6 +229,7 @@ def _case(row: Mapping[str, str], file: Path, line: int) -> Case:
         label=LABELS.get(row.get("label", "").strip()),
         lungs=path("lungs"),
         lesions=path("lesions"),
+        slices=path("slices"),
         split=Split(split) if split else None,
         scanner=row.get("scanner", "").strip(),
         place=f"{file.name} line {line}",

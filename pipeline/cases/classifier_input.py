@@ -42,11 +42,15 @@ class Picture:
         ``(2, planes, rows, columns)`` float32: attenuation 0..1, lung mask 0/1.
     lungs, lesions
         ``(planes, rows, columns)`` float32, 0 or 1.
+    infected
+        ``(planes,)`` float32: 1 or 0 where the readers' labels of slices say so, `UNKNOWN` where
+        they do not, or lie between two that differ.
     """
 
     channels: Floats
     lungs: Floats
     lesions: Floats
+    infected: Floats | None = None
 
 
 def case_input(case: Case, models: Models, wanted: ClassifierInput) -> NetworkInput:

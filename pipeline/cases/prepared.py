@@ -17,7 +17,8 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from pipeline.atomic_write import write_whole
-from pipeline.cases.case_list import Case
+from pipeline.cases.case_list import Case, digest_of
+from pipeline.cases.slice_labels import infected_slices, read_slice_labels
 from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.classifier.input import AVERAGES, STRETCHED, Index, box, cell_means, lung_box, resize
 from pipeline.errors import PipelineError
@@ -58,6 +59,9 @@ class Prepared:
         Kind of case, for the tables: a painted pattern, or ``given``.
     sampling
         Way in which its voxels were made, see `ClassifierInput`.
+    infected
+        ``(planes,)`` int8: 1 or 0 as readers labelled the slice there, `UNKNOWN` where they did
+        not; None without such labels.
     """
 
     hu: NDArray[np.int16]
@@ -68,6 +72,7 @@ class Prepared:
     label: int
     kind: str = "given"
     sampling: int = STRETCHED
+    infected: NDArray[np.int8] | None = None
 
     @property
     def spacing_mm(self) -> Spacing:
@@ -143,6 +148,11 @@ class StoredGrid:
             averages=averages,
         )
 
+    @property
+    def planes(self) -> NDArray[np.float64]:
+        """Places of the planes among the slices of the volume."""
+        return np.linspace(self.low[0], self.high[0], self.shape[0])
+
     def of(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """Bring an array of the volume onto the grid."""
         inside = values[box(self.low, self.high)]
@@ -169,6 +179,10 @@ def prepare(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
     else:
         lungs = read_mask(case.lungs, volume) > 0
     grid = StoredGrid.around(lungs, volume.spacing_mm, wanted)
+    infected = None
+    if case.slices is not None:
+        by_slice = infected_slices(read_slice_labels(case.slices), volume)
+        infected = by_slice[np.rint(grid.planes).astype(np.intp)]
     lesions = np.zeros(grid.shape, np.bool_)
     if case.lesions is not None:
         lesions = grid.of(read_mask(case.lesions, volume) > 0) >= 0.5
@@ -180,6 +194,7 @@ def prepare(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
         size_mm=grid.size_mm,
         label=int(case.label or 0),
         sampling=wanted.sampling,
+        infected=infected,
     )
 
 
@@ -198,6 +213,8 @@ def prepared(case: Case, models: Models, wanted: ClassifierInput, *, folder: Pat
     words += f" {stored_shape(wanted)} {wanted.margin_mm}{models.manifest.networks.lungs.sha256}"
     if wanted.sampling == AVERAGES:
         words += f" sampling {wanted.sampling}"
+    if case.slices is not None:
+        words += f" slices {digest_of(case.slices)}"
     file = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}{SUFFIX}"
     if not file.exists():
         save(file, prepare(case, models, wanted))
@@ -207,16 +224,18 @@ def prepared(case: Case, models: Models, wanted: ClassifierInput, *, folder: Pat
 def save(file: Path, case: Prepared) -> None:
     """Write a prepared case; the file is there whole or not at all."""
     stream = io.BytesIO()
-    np.savez(
-        stream,
-        hu=case.hu,
-        masks=case.lungs * np.uint8(LUNG_BIT) + case.lesions * np.uint8(LESION_BIT),
-        lesions_known=np.array(case.lesions_known),
-        size_mm=np.array(case.size_mm),
-        label=np.array(case.label),
-        kind=np.array(case.kind),
-        sampling=np.array(case.sampling),
-    )
+    arrays = {
+        "hu": case.hu,
+        "masks": case.lungs * np.uint8(LUNG_BIT) + case.lesions * np.uint8(LESION_BIT),
+        "lesions_known": np.array(case.lesions_known),
+        "size_mm": np.array(case.size_mm),
+        "label": np.array(case.label),
+        "kind": np.array(case.kind),
+        "sampling": np.array(case.sampling),
+    }
+    if case.infected is not None:
+        arrays["infected"] = case.infected
+    np.savez(stream, allow_pickle=False, **arrays)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, stream.getvalue())
 
@@ -289,6 +308,7 @@ def load(file: Path) -> Prepared:
                 label=int(arrays["label"]),
                 kind=str(arrays["kind"]),
                 sampling=_sampling_of(arrays),
+                infected=arrays.get("infected"),
             )
     except BROKEN as exc:
         raise _broken(exc) from exc

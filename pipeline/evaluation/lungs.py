@@ -21,8 +21,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from pipeline.cases.slice_labels import read_slice_labels, slices_of
 from pipeline.cases.volumes import read_mask, read_volume
-from pipeline.evaluation.localisation.slices import read_slice_labels, slices_of
 from pipeline.lungs.coarse_grid import Coarse, Mask, Spacing, box_of, coarsen, on_coarse, refine
 from pipeline.lungs.gates import dice
 from pipeline.lungs.liao import segment_liao

@@ -7,12 +7,15 @@ where pixels have a size, every fourth is upside down as well.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn import functional
 
 from pipeline.cases.classifier_input import Floats, Picture, picture_of
 from pipeline.cases.prepared import Prepared, Shape
+from pipeline.cases.slice_labels import UNKNOWN
 from pipeline.classifier.input import sample
 from pipeline.model.manifest import ClassifierInput
 from pipeline.synthetic.disease.scanner import acquire
@@ -22,6 +25,7 @@ SCALE = 0.12  #: along each axis, either way
 SHIFT = 0.05  #: of the box, either way
 MIRROR_CHANCE = 0.5  #: of every view but the first, whose map has it
 UPSIDE_DOWN_CHANCE = 0.25  #: so that the score does not hang on the order of the slices
+NEARLY = 0.01  #: how far a resampled 0 or 1 may be from it
 EDGE_PIXELS = 2  #: by which the lungs' mask is widened or narrowed: 3.6 mm at 1.8 mm pixels
 
 
@@ -63,17 +67,35 @@ def random_pictures(
         spacing = tuple(float(step * scale) for step, scale in zip(steps, scales, strict=True))
     pictures = []
     for view in range(views):
-        hu, lungs, lesions = _reversed(arrays, wanted, rng, mirror=view > 0)
+        hu, lungs, lesions, *by_slice = _reversed(arrays, wanted, rng, mirror=view > 0)
         z, y, x = spacing
         scanned = acquire(hu, (z, y, x), lungs, rng)
         seen = lungs if wanted.pixel_mm is None else _with_another_edge(lungs, rng)
-        pictures.append(picture_of(scanned, seen, lesions, wanted.window_hu))
+        picture = picture_of(scanned, seen, lesions, wanted.window_hu)
+        pictures.append(replace(picture, infected=_infected(*by_slice) if by_slice else None))
     return pictures
 
 
 def _stacked(case: Prepared) -> torch.Tensor:
-    """Attenuation and masks ``(3, planes, rows, columns)`` float32."""
-    return torch.from_numpy(np.stack([case.hu, case.lungs, case.lesions]).astype(np.float32))
+    """Attenuation, masks and, if slices have labels, which and where they are known.
+
+    Returns
+    -------
+    Tensor
+        ``(3 or 5, planes, rows, columns)`` float32.
+    """
+    arrays = [case.hu, case.lungs, case.lesions]
+    if case.infected is not None:
+        planes = case.infected[:, None, None]
+        arrays += [np.broadcast_to(mask, case.hu.shape) for mask in (planes > 0, planes >= 0)]
+    return torch.from_numpy(np.stack(arrays).astype(np.float32))
+
+
+def _infected(infected: Floats, known: Floats) -> Floats:
+    """Label of each plane ``(planes,)``: no view mixes planes with rows and columns."""
+    share, certain = infected[:, 0, 0], known[:, 0, 0] > 1 - NEARLY
+    clear = certain & (np.minimum(share, 1 - share) < NEARLY)
+    return np.where(clear, np.rint(share), UNKNOWN).astype(np.float32)
 
 
 def _stretched(case: Prepared, shape: Shape, matrix: torch.Tensor) -> Floats:
@@ -114,7 +136,7 @@ def _in_mm(case: Prepared, shape: Shape, matrix: torch.Tensor, steps: Floats) ->
 def _reversed(
     arrays: Floats, wanted: ClassifierInput, rng: np.random.Generator, *, mirror: bool
 ) -> Floats:
-    """Mirror the arrays ``(3, planes, rows, columns)``, and turn them upside down, at random."""
+    """Mirror the arrays ``(masks, planes, rows, columns)``, and turn them round, at random."""
     if mirror and rng.random() < MIRROR_CHANCE:
         arrays = arrays[..., ::-1]
     if wanted.pixel_mm is not None and rng.random() < UPSIDE_DOWN_CHANCE:

@@ -2,7 +2,9 @@
 
 Lesion masks are learnt from unless `ClassifierTask.masks` is off: beside the cross-entropy of the
 label, a place loss teaches the cells of the feature map where the lesions lie. A network trained
-so is not weakly supervised on such cases; its model card must say so.
+so is not weakly supervised on such cases; its model card must say so. Labels of single slices are
+learnt from where there are any: the most suspicious cells of a plane are to say whether it is
+infected, and which ones they are stays open.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.cases.classifier_input import prepared_input
+from pipeline.cases.classifier_input import Picture, prepared_input
 from pipeline.cases.prepared import Prepared, Shape, load
+from pipeline.cases.slice_labels import UNKNOWN
 from pipeline.classifier.input import AVERAGES, mirrored_count
 from pipeline.model.manifest import ClassifierInput
 from pipeline.networks.decovnet import FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE, DeCoVNet
@@ -32,6 +35,8 @@ from pipeline.training.fit import GOAL
 LOCATING = (DeCoVNet, FCClf)  #: their feature map has the cells in which lesions are looked for
 TRAINING_LENGTH_MM = 256.0  #: length that the planes of a picture stand for, in every case
 LESION_WEIGHT = 6.0  #: cells with lesions are rare
+SLICES_WEIGHT = 0.5  #: of what labels of slices teach, beside the label of the case
+SLICE_CELLS = 3  #: most suspicious cells of a plane, of about 14 x 14 mm each, that speak for it
 STEADY_WEIGHT = 0.4  #: of the variance of the scores of a case's views, in logits
 LABEL_SMOOTHING = 0.05  #: helps the calibration under shift (Roschewitz et al., arXiv:2507.07780)
 
@@ -79,6 +84,9 @@ class ClassifierBatch:
         ``(B, T // 2, H / 8, W / 8)`` float32: share of each cell of the feature map.
     known
         ``(B,)`` float32: 1 where the lesions' places are the truth.
+    infected
+        ``(B, T // 2)`` float32: 1 or 0 as labels of slices say of the planes of the feature map,
+        `UNKNOWN` where they do not.
     """
 
     pictures: Tensor
@@ -86,6 +94,7 @@ class ClassifierBatch:
     lesions: Tensor
     lungs: Tensor
     known: Tensor
+    infected: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,7 @@ class ClassifierTask:
             lesions=torch.stack([cells(picture.lesions) for picture in pictures]),
             lungs=torch.stack([cells(picture.lungs) for picture in pictures]),
             known=torch.tensor(known),
+            infected=torch.from_numpy(np.stack([infected_cells(picture) for picture in pictures])),
         )
 
     def losses(self, batch: ClassifierBatch, step: int) -> Mapping[str, Tensor]:
@@ -165,6 +175,8 @@ class ClassifierTask:
             losses["steady"] = STEADY_WEIGHT * margins.var(dim=1).mean()
         if places is not None and bool(batch.known.any()):
             losses["place"] = _place_loss(places.float(), batch)
+        if places is not None and bool((batch.infected != UNKNOWN).any()):
+            losses["slices"] = SLICES_WEIGHT * _slices_loss(places.float(), batch)
         return losses
 
     def validate(self, network: nn.Module) -> Mapping[str, float]:
@@ -200,6 +212,32 @@ def cells(mask: NDArray[np.float32]) -> Tensor:
     )
     size = (mask.shape[0] // planes, -(-mask.shape[1] // rows), -(-mask.shape[2] // columns))
     return pooled[0, : size[0], : size[1], : size[2]]
+
+
+def infected_cells(picture: Picture) -> NDArray[np.float32]:
+    """Label of each plane of the feature map ``(T // 2,)``, where all its planes have the same."""
+    stride = FEATURE_STRIDE[0]
+    count = len(picture.lungs) // stride
+    if picture.infected is None:
+        return np.full(count, UNKNOWN, np.float32)
+    planes = picture.infected[: count * stride].reshape(count, stride)
+    alike = (planes == planes[:, :1]).all(axis=1)
+    return np.where(alike, planes[:, 0], UNKNOWN).astype(np.float32)
+
+
+def _slices_loss(places: Tensor, batch: ClassifierBatch) -> Tensor:
+    """Cross-entropy of the most suspicious cells of each plane whose slices have a label."""
+    infected, lungs = batch.infected.to(places.device), batch.lungs.to(places.device)
+    held = (lungs > 0).flatten(2)
+    known = (infected != UNKNOWN) & held.any(dim=2)
+    inside = places.flatten(2).masked_fill(~held, -torch.inf)
+    highest = inside.topk(SLICE_CELLS, dim=2).values
+    counted = highest.isfinite()
+    evidence = highest.masked_fill(~counted, 0).sum(dim=2) / counted.sum(dim=2).clamp(min=1)
+    loss = functional.binary_cross_entropy_with_logits(
+        evidence, infected.clamp(min=0), weight=known.float(), reduction="sum"
+    )
+    return loss / known.sum().clamp(min=1)
 
 
 def _place_loss(places: Tensor, batch: ClassifierBatch) -> Tensor:

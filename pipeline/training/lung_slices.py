@@ -3,8 +3,8 @@
 Truth of a phantom is exact. A real series has the unsupervised method's mask instead (see
 `pipeline.lungs.unsupervised`): a pseudo-label, good where lungs are mostly aerated. Opacities
 and solid lobes are then painted inside the mask, the mask left as it is: so the network learns
-that lung without air stays lung, also where it touches the chest wall. Fluid behind the lung is
-painted as well, and taken out of the mask.
+that lung without air stays lung, also where it touches the chest wall. Fluid behind the lung, and
+organs below a raised diaphragm, are painted as well, and taken out of the mask.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ BRONCHUS_PIXELS = (0.8, 2.5)  #: radius
 PAINTED_FLUID_HU = (-5.0, 25.0)
 FLUID_DEPTH = (0.05, 0.45)  #: share of a lung's slice that fluid takes, from the back
 CURVED = 0.25  #: by how much fluid stands higher at the outer side, share of the image's edge
+ORGAN_HU = (30.0, 130.0)  #: liver or spleen, with contrast medium in it or without
+ORGAN_TEXTURE_HU = (3.0, 20.0)  #: standard deviation within it
+ORGAN_RADIUS = (0.3, 1.2)  #: share of the radius of the circle that has the area of the lung
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
 
 
@@ -199,6 +202,39 @@ def paint_fluid(
     grain = rng.standard_normal(hu.shape, dtype=np.float32)
     hu[fluid] = (rng.uniform(*PAINTED_FLUID_HU) + rng.uniform(2, 15) * grain)[fluid]
     left: NDArray[np.bool_] = lungs & ~fluid
+    return left
+
+
+def paint_organ(
+    hu: NDArray[np.float32], lungs: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Let the dome of the diaphragm stand in one lung, with the organ below it, in place.
+
+    A slice through it shows an oval without bronchi, with lung around it as far as there is room.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        ``(rows, columns)``: what is left of the lungs.
+    """
+    lung = _one_part(lungs, rng)
+    if lung is None:
+        return lungs
+    rows, columns = _places(hu.shape)
+    places = np.argwhere(lung)
+    y, x = places.mean(axis=0) + rng.normal(0, 0.4, 2) * places.std(axis=0)
+    radius = rng.uniform(*ORGAN_RADIUS) * np.sqrt(len(places) / np.pi)
+    flat, angle = rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)
+    along = np.cos(angle) * (columns - x) + np.sin(angle) * (rows - y)
+    across = (np.cos(angle) * (rows - y) - np.sin(angle) * (columns - x)) / flat
+    edge = (radius - np.hypot(along, across)) / rng.uniform(1, 5)
+    share = np.clip(0.5 + edge, 0, 1).astype(np.float32) * lung
+    grain = ndimage.gaussian_filter(
+        rng.standard_normal(hu.shape, dtype=np.float32), rng.uniform(0.5, 2), truncate=2.0
+    )
+    target = rng.uniform(*ORGAN_HU) + rng.uniform(*ORGAN_TEXTURE_HU) * grain / grain.std()
+    hu += share * (target - hu)
+    left: NDArray[np.bool_] = lungs & (share < MASK_LEVEL)
     return left
 
 

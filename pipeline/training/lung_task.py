@@ -13,14 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.training.fit import GOAL
-from pipeline.training.lung_slices import Slices, paint_fluid, paint_opacities, paint_solid_lobe
+from pipeline.training.lung_slices import (
+    Slices,
+    paint_fluid,
+    paint_opacities,
+    paint_organ,
+    paint_solid_lobe,
+)
 
 LUNG_TASK_WINDOW_HU = (-1200.0, 600.0)
 REAL_SHARE = 0.6  #: of a batch, when there are real series
-EMPTY_SHARE = 0.1  #: of the slices: such without lung
+EMPTY_SHARE = 0.15  #: of the slices: such without lung, as of liver and spleen
 PAINTED_SHARE = 0.6  #: of the slices: such with disease painted in
 SOLID_SHARE = 0.35  #: of those: a solid lobe
-FLUID_SHARE = 0.2  #: of those: fluid behind a lung
+FLUID_SHARE = 0.15  #: of those: fluid behind a lung
+ORGAN_SHARE = 0.2  #: of those: an organ below a raised diaphragm
 VALIDATED_AT_A_TIME = 8  #: slices
 
 #: Slices ``(B, 1, size, size)`` of 0..1 and their lungs ``(B, size, size)`` int64.
@@ -64,7 +71,9 @@ def painted(
     kind = rng.random()
     if kind < FLUID_SHARE:
         return paint_fluid(hu, lungs, rng)
-    paint = paint_solid_lobe if kind < FLUID_SHARE + SOLID_SHARE else paint_opacities
+    if kind < FLUID_SHARE + ORGAN_SHARE:
+        return paint_organ(hu, lungs, rng)
+    paint = paint_solid_lobe if kind < FLUID_SHARE + ORGAN_SHARE + SOLID_SHARE else paint_opacities
     paint(hu, lungs, rng)
     return lungs
 

@@ -23,7 +23,12 @@ from pipeline.cases.classifier_input import Floats, Picture, picture_of
 from pipeline.cases.prepared import Prepared, Shape, load
 from pipeline.classifier.input import GREY_LEVELS, MIN_PLANES
 from pipeline.networks.decovnet import NEGATIVE, POSITIVE
-from pipeline.training.classifier_task import ClassifierBatch, ClassifierTask, cells
+from pipeline.training.classifier_task import (
+    ClassifierBatch,
+    ClassifierTask,
+    cells,
+    infected_cells,
+)
 from pipeline.training.fit import Schedule
 
 SCANS, EPOCHS = 499, 100  #: training scans of the paper, and how often each was seen
@@ -80,6 +85,7 @@ class PaperTask(ClassifierTask):
             lesions=cells(picture.lesions)[None],
             lungs=cells(picture.lungs)[None],
             known=torch.zeros(1),
+            infected=torch.from_numpy(infected_cells(picture))[None],
         )
 
     def losses(self, batch: ClassifierBatch, step: int) -> Mapping[str, Tensor]:

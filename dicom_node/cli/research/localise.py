@@ -56,8 +56,8 @@ def localise(
 
     pairs = labelled_series(slices or ())
     models = load(model, device_for(device.value))
-    compared = compare_cases(cases, split, models) if cases else None
+    judged = compare_cases(cases, split, models) if cases else None
     series = compare_slices(pairs, models)
     name = f"Model: {models.manifest.name} {models.manifest.version}."
     head = title(shlex.join(["dicom-node", *sys.argv[1:]]), name)
-    write(out_folder, head, compared, series, out)
+    write(out_folder, head, judged, series, out)

@@ -14,22 +14,25 @@ from dicom_node.cli.options import bar
 from dicom_node.errors import NodeError, UsageError
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases
-from pipeline.evaluation.localisation.report import Compared, comparison, draw_froc, slices_section
-from pipeline.evaluation.localisation.run import compare
-from pipeline.evaluation.localisation.slices import SliceScore, read_slice_labels, score_series
+from pipeline.cases.slice_labels import read_slice_labels
+from pipeline.evaluation.localisation.report import comparison, draw_froc, slices_section
+from pipeline.evaluation.localisation.run import Judged, compared, judge_cases
+from pipeline.evaluation.localisation.slices import SliceScore, score_series
+from pipeline.evaluation.localisation.verdict_list import verdicts_as_csv
 from pipeline.model.loading import Models
 
 PAGE, FIGURES, CURVES = "table-5.md", "localisation.json", "froc.png"
+VERDICTS = "verdicts.csv"
 
 
-def compare_cases(file: Path, split: Split | None, models: Models) -> Compared:
-    """Compare every system on the cases of a list, or of one split of it."""
+def compare_cases(file: Path, split: Split | None, models: Models) -> Judged:
+    """Judge every system on the cases of a list, or of one split of it."""
     cases = [case for case in read_cases(file) if split is None or case.split == split]
     if not cases:
         raise NodeError(f"{file.name}: cases of the split {split} expected, got none")
     with bar() as progress:
         task = progress.add_task("localising", total=len(cases))
-        return compare(cases, models, lambda done: progress.update(task, completed=done))
+        return judge_cases(cases, models, lambda done: progress.update(task, completed=done))
 
 
 def labelled_series(texts: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -65,7 +68,7 @@ def compare_slices(
 def write(
     folder: Path,
     head: str,
-    compared: Compared | None,
+    judged: Judged | None,
     slices: Mapping[str, Sequence[SliceScore]],
     console: Console,
 ) -> None:
@@ -76,15 +79,17 @@ def write(
     head
         How the page begins, as of `pipeline.evaluation.localisation.report.title`.
     """
-    text = "\n".join((head, comparison(compared) if compared else "", slices_section(slices)))
+    summed = compared(judged) if judged else None
+    text = "\n".join((head, comparison(summed) if summed else "", slices_section(slices)))
     figures = {
-        "comparison": asdict(compared) if compared else None,
+        "comparison": asdict(summed) if summed else None,
         "slices": {name: [asdict(score) for score in scores] for name, scores in slices.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / PAGE, text.encode())
     write_whole(folder / FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
-    if compared:
-        write_whole(folder / CURVES, draw_froc(compared.systems))
+    if judged and summed:
+        write_whole(folder / VERDICTS, verdicts_as_csv(judged.verdicts))
+        write_whole(folder / CURVES, draw_froc(summed.systems))
     console.print(Markdown(text))
     console.print(f"page and figures: {folder}", markup=False)

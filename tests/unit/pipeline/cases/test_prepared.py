@@ -48,6 +48,13 @@ def test_a_prepared_case_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert again.lesions_known
 
 
+def test_labels_of_slices_are_read_as_they_were_written(tmp_path: Path) -> None:
+    infected = np.arange(SHAPE[0], dtype=np.int8) % 3 - 1
+    prepared.save(tmp_path / "case.npz", replace(some_case(), infected=infected))
+
+    np.testing.assert_array_equal(prepared.load(tmp_path / "case.npz").infected, infected)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK no zip", b"\x93NUMPY"])
 def test_what_is_no_prepared_case_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "case.npz").write_bytes(content)
@@ -130,6 +137,28 @@ def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: P
     assert held.lesions.any()
     assert held.lungs[held.lesions].mean() > 0.9
     assert held.hu[held.lungs].mean() < -600
+
+
+def test_labels_of_slices_lie_on_the_planes_of_their_slices(nifti: Path, tmp_path: Path) -> None:
+    models, volume = load(BUNDLED, device_for("cpu")), read_volume(nifti / "ct.nii.gz")
+    z_mm = volume.affine[2, 3] + volume.affine[2, 0] * np.arange(10, 25)
+    rows = [f"{z},{int(at >= 18)}" for at, z in zip(range(10, 25), z_mm, strict=True)]
+    labels = tmp_path / "slices.csv"
+    labels.write_text("\n".join(["z_mm,infected", *rows]) + "\n")
+    case = Case(path=nifti / "ct.nii.gz", patient="p", label=1, lungs=nifti / "lungs.nii.gz")
+    without = prepared.prepared(case, models, SMALL, folder=tmp_path)
+
+    file = prepared.prepared(replace(case, slices=labels), models, SMALL, folder=tmp_path)
+
+    assert file != without
+    lungs = read_mask(nifti / "lungs.nii.gz", volume) > 0
+    grid = prepared.StoredGrid.around(lungs, volume.spacing_mm, SMALL)
+    at = np.rint(grid.planes)
+    found = prepared.load(file).infected
+    assert found is not None
+    assert set(found.tolist()) == {-1, 0, 1}
+    np.testing.assert_array_equal(found == 1, (at >= 18) & (at < 25))
+    np.testing.assert_array_equal(found == 0, (at >= 10) & (at < 18))
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(nifti: Path, tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Hits, Dice, detections and FROC are what their definitions say."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import PipelineError
 from pipeline.evaluation.localisation.cases_with_lesions import Scene, true_lesions
 from pipeline.evaluation.localisation.summary import FALSE_PER_SCAN, froc, median, summarise
 from pipeline.evaluation.localisation.systems import Found
@@ -15,6 +19,7 @@ from pipeline.evaluation.localisation.verdict import (
     centre_voxel,
     judge,
 )
+from pipeline.evaluation.localisation.verdict_list import read_verdicts, verdicts_as_csv
 
 SHAPE = (8, 20, 20)
 SPACING_MM = (4.0, 1.5, 1.5)  # 9 mm³ a voxel
@@ -184,3 +189,32 @@ def test_each_figure_has_its_own_denominator() -> None:
 def test_a_summary_needs_a_lesion() -> None:
     with pytest.raises(ValueError, match="at least one case with lesions"):
         summarise("any", [verdict(called=True, marks=[FRONT])])
+
+
+def test_verdicts_come_back_from_their_file(tmp_path: Path) -> None:
+    verdicts = {
+        "ours": [
+            judge(scene(FRONT, BACK), found(FRONT | SPECK, peak=(2, 3, 3))),
+            judge(scene(called=False), found(BACK)),
+        ],
+        "3DCC alone": [judge(scene(FRONT, BACK), found()), judge(scene(called=False), found())],
+    }
+    file = tmp_path / "verdicts.csv"
+    file.write_bytes(verdicts_as_csv(verdicts))
+
+    back = read_verdicts(file)
+
+    assert list(back) == list(verdicts)
+    for system, of_system in verdicts.items():
+        for one, other in zip(of_system, back[system], strict=True):
+            assert other.dice == pytest.approx(one.dice, rel=1e-5)
+            assert other.volumes_ml == pytest.approx(one.volumes_ml, rel=1e-5)
+            assert replace(other, dice=one.dice, volumes_ml=one.volumes_ml) == one
+
+
+@pytest.mark.parametrize("text", ["", "system,patient\nours,a\n", "not a table\n1\n"])
+def test_a_file_of_something_else_has_no_verdicts(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "verdicts.csv"
+    file.write_text(text)
+    with pytest.raises(PipelineError, match="columns system, patient"):
+        read_verdicts(file)

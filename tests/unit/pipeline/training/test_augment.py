@@ -73,5 +73,30 @@ def test_views_are_mirrored_and_upside_down_at_random() -> None:
     assert turned == set(product([False, True], repeat=2))
 
 
+@pytest.mark.parametrize("pixel_mm", [None, 5.0])
+def test_labels_of_slices_stay_with_their_slices(pixel_mm: float | None) -> None:
+    """Infected slices are bright here, others dark, and those without a label in between."""
+    infected = np.repeat(np.array([1, 0, -1, 1], np.int8), 3)
+    bright = np.array([-1150, 600, -300], np.int16)[infected]  # the last is that of -1
+    case = replace(
+        some_case(),
+        hu=np.broadcast_to(bright[:, None, None], (12, 20, 30)),
+        sampling=1 if pixel_mm is None else 2,
+        infected=infected,
+    )
+    wanted = WANTED.model_copy(update={"sampling": case.sampling, "pixel_mm": pixel_mm})
+    seen = set()
+    for seed in range(12):
+        for picture in random_pictures(case, SHAPE, wanted, np.random.default_rng(seed), views=2):
+            assert picture.infected is not None
+            grey = picture.channels[0].mean(axis=(1, 2))
+            for label, value in zip(picture.infected.tolist(), grey.tolist(), strict=True):
+                seen.add(label)
+                if label >= 0:
+                    assert (value > 0.75, value < 0.25) == (label == 1, label == 0)
+
+    assert seen == {-1.0, 0.0, 1.0}
+
+
 def as_mirrored(array: NDArray[np.float32], axes: list[int]) -> NDArray[np.float32]:
     return np.flip(array, axes) if axes else array

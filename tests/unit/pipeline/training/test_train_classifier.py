@@ -14,6 +14,7 @@ from scipy import ndimage, special
 from pipeline.cases.case_list import Case, Split, read_cases
 from pipeline.cases.prepared import Prepared, save
 from pipeline.cases.prepared import load as load_case
+from pipeline.cases.slice_labels import UNKNOWN
 from pipeline.cases.volumes import read_volume
 from pipeline.classifier.input import network_input
 from pipeline.errors import PipelineError
@@ -26,6 +27,7 @@ from pipeline.networks.decovnet import DeCoVNet
 from pipeline.networks.evidence_net import EvidenceNet
 from pipeline.synthetic.disease.synthesise import Recipe, synthesise
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
+from pipeline.training import classifier_task
 from pipeline.training.classifier_task import (
     STEADY_WEIGHT,
     ClassifierTask,
@@ -177,6 +179,26 @@ def test_places_are_learnt_only_where_they_are_known(
     task = task_of(files, masks=masks)
 
     assert set(task.losses(task.draw(0), 0)) == losses
+
+
+def test_labels_of_slices_teach_the_most_suspicious_cells_of_their_planes(files: Files) -> None:
+    task = task_of(files, masks=False)
+    batch = task.draw(0)
+    assert "slices" not in task.losses(batch, 0)
+    infected = torch.full_like(batch.infected, UNKNOWN)
+    infected[0, 2], infected[1, 3] = 1, 0
+    batch = replace(batch, infected=infected, lungs=torch.ones_like(batch.lungs))
+    places = torch.randn(batch.lungs.shape, requires_grad=True)
+
+    loss = classifier_task._slices_loss(places, batch)
+    loss.backward()
+
+    assert places.grad is not None
+    taught = places.grad.abs().sum(dim=(2, 3)) > 0
+    assert torch.argwhere(taught).tolist() == [[0, 2], [1, 3]]
+    assert float(places.grad[0, 2].max()) <= 0 <= float(places.grad[1, 3].min())
+    assert int((places.grad != 0).sum()) == 2 * classifier_task.SLICE_CELLS
+    assert "slices" in task.losses(batch, 0)
 
 
 def test_what_two_views_of_a_case_differ_by_is_a_loss(files: Files) -> None:

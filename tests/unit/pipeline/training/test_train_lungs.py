@@ -25,6 +25,7 @@ from pipeline.training.lung_slices import (
     Slices,
     case_slices,
     paint_fluid,
+    paint_organ,
     paint_solid_lobe,
 )
 from pipeline.training.lung_task import LungTask, Pool, with_painted
@@ -128,12 +129,27 @@ def test_fluid_lies_behind_a_lung_and_is_no_lung(seed: int) -> None:
     np.testing.assert_array_equal(hu[left], made.hu[3][left])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_an_organ_stands_in_one_lung_and_is_no_lung(seed: int) -> None:
+    made = slices()
+    hu, lungs = made.hu[3].astype(np.float32), made.lungs[3].copy()
+
+    left = paint_organ(hu, lungs, np.random.default_rng(seed))
+
+    organ = lungs & ~left
+    assert np.count_nonzero(organ) > 100
+    assert 0 < np.median(hu[organ]) < 150
+    assert not (organ[:, :125].any() and organ[:, 125:].any())
+    np.testing.assert_array_equal(hu[~lungs], made.hu[3][~lungs])
+
+
 def test_nothing_is_painted_where_there_is_no_lung() -> None:
     hu, lungs = np.zeros((40, 40), np.float32), np.zeros((40, 40), np.bool_)
 
     paint_solid_lobe(hu, lungs, np.random.default_rng(1))
 
     assert not paint_fluid(hu, lungs, np.random.default_rng(1)).any()
+    assert not paint_organ(hu, lungs, np.random.default_rng(1)).any()
     assert not hu.any()
 
 

@@ -11,15 +11,10 @@ from typer.testing import CliRunner
 from dicom_node.cli.app import app
 from dicom_node.errors import UsageError
 from pipeline.cases.prepared import Prepared, save
+from pipeline.cases.slice_labels import SliceLabels, read_slice_labels
 from pipeline.errors import PipelineError
-from pipeline.evaluation.localisation.slices import (
-    SliceLabels,
-    agreement,
-    read_slice_labels,
-    slices_of,
-)
+from pipeline.evaluation.localisation.slices import agreement
 from pipeline.model.manifest import BUNDLED, read_manifest
-from pipeline.types import CtVolume
 
 SHAPE = (24, 64, 96)
 SYSTEMS = {
@@ -198,25 +193,12 @@ def test_nothing_marked_is_no_share_of_volume(labels: SliceLabels) -> None:
     assert agreement("any", np.zeros((2, 4), np.intp), labels).inside is None
 
 
-def volume(lowest_mm: float) -> CtVolume:
-    affine = np.diag([2.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]
-    affine[2, 3] = lowest_mm
-    return CtVolume(
-        hu=np.zeros((6, 4, 4), np.int16),
-        affine=affine,
-        frame_of_reference_uid="",
-        source=(None,) * 6,
-    )
+def test_without_lobes_nothing_is_said_of_sides(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("z_mm,infected\n-10,1\n-12,0\n")
 
+    score = agreement("any", np.array([[3, 0], [0, 2]]), read_slice_labels(tmp_path / "labels.csv"))
 
-def test_labels_find_their_slices_by_position(labels: SliceLabels) -> None:
-    assert slices_of(labels, volume(-18.4)).tolist() == [4, 3, 2, 1]
-    with pytest.raises(PipelineError, match="slice labels from -30 to -20 mm expected"):
-        slices_of(labels, volume(-30.0))
-
-
-def test_other_tables_are_no_slice_labels(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("z_mm,infected\n-10,1\n")
-
-    with pytest.raises(PipelineError, match="slice labels with z_mm, infected, LLL"):
-        read_slice_labels(tmp_path / "labels.csv")
+    assert score.slices.sensitivity is not None
+    assert score.slices.sensitivity.count == 1
+    assert score.sides["left"].sensitivity is None
+    assert score.lobes == {}
