@@ -21,7 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.networks.decovnet import CHANNELS_IN, FEATURE_STRIDE, FEATURES, NEGATIVE, POSITIVE
+from pipeline.networks.decovnet import (
+    CHANNELS_IN,
+    FEATURE_STRIDE,
+    FEATURES,
+    NEGATIVE,
+    POSITIVE,
+    larger_of_pairs,
+)
 
 INNER = 32  #: channels within the residual blocks
 FEW_CELLS = 4  #: the smallest pool: cells of about 8 x 12 x 12 mm
@@ -41,7 +48,6 @@ class EvidenceNet(nn.Module):
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
         self.res1 = Residual(16, 64, stride=1)
-        self.pool = nn.MaxPool3d((2, 1, 1))
         self.res2 = Residual(64, FEATURES, stride=2)
         self.res3 = Residual(FEATURES, FEATURES, stride=1)
         self.res4 = Residual(FEATURES, FEATURES, stride=1, dilation=2)
@@ -58,7 +64,7 @@ class EvidenceNet(nn.Module):
         """Compute the feature map ``(B, 128, T // 2, H / 8, W / 8)``, 0 in cells without lung."""
         lung = x[:, 1:]
         x = self.stem(x)  # (B, 16, T, H/4, W/4)
-        x = self.pool(self.res1(x))  # (B, 64, T//2, H/4, W/4)
+        x = larger_of_pairs(self.res1(x))  # (B, 64, T//2, H/4, W/4)
         x = self.res4(self.res3(self.res2(x)))  # (B, 128, T//2, H/8, W/8)
         return x * _cells_with_lung(lung, x.shape[2:])
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
-from pipeline.networks.decovnet import DeCoVNet
+from pipeline.networks.decovnet import DeCoVNet, larger_of_pairs
 
 
 def network() -> DeCoVNet:
@@ -19,6 +20,13 @@ def test_feature_map_halves_planes_and_keeps_an_eighth_of_the_plane(planes: int,
     features = network().features(torch.rand(2, 2, planes, 64, 96))
 
     assert features.shape == (2, 128, kept, 8, 12)
+
+
+@pytest.mark.parametrize("planes", [2, 3, 16, 17])
+def test_of_two_planes_the_larger_values_are_kept(planes: int) -> None:
+    x = torch.randn(2, 3, planes, 5, 7)
+
+    assert torch.equal(larger_of_pairs(x), functional.max_pool3d(x, (2, 1, 1)))
 
 
 def test_forward_is_head_of_features() -> None:
