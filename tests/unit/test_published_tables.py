@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.decision import bounds
+from pipeline.evaluation.localisation.report import comparison
+from pipeline.evaluation.localisation.run import Judged, compared
+from pipeline.evaluation.localisation.verdict_list import read_verdicts
 from pipeline.evaluation.stability import AS_IT_CAME
 from pipeline.evaluation.stability_report import read_scores, table
 from pipeline.evaluation.strata import PaintedCase, read_painted, tables, write_painted
@@ -63,6 +66,14 @@ def test_the_tables_of_stability_follow_from_its_scores(model: str, page: str) -
 
     text = (TABLES / page).read_text(encoding="utf-8")
     assert f"<!-- {model} -->\n{made}\n<!-- /{model} -->" in text
+
+
+def test_table_5_follows_from_its_verdicts() -> None:
+    verdicts = read_verdicts(DATA / "localisation-seed-31-opacities-2.csv")
+    made = comparison(compared(Judged(verdicts=verdicts, unknown=0)))
+
+    text = (TABLES / "table-5.md").read_text(encoding="utf-8")
+    assert f"<!-- seed 31 -->\n{made}<!-- /seed 31 -->" in text
 
 
 def test_readme_carries_the_figures_of_the_fresh_seed() -> None:

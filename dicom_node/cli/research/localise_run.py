@@ -15,8 +15,9 @@ from dicom_node.errors import NodeError, UsageError
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Split, read_cases
 from pipeline.cases.slice_labels import read_slice_labels
-from pipeline.evaluation.localisation.report import comparison, draw_froc, slices_section
-from pipeline.evaluation.localisation.run import Judged, compared, judge_cases
+from pipeline.errors import PipelineError
+from pipeline.evaluation.localisation.report import Compared, comparison, draw_froc, slices_section
+from pipeline.evaluation.localisation.run import Judged, judge_cases
 from pipeline.evaluation.localisation.slices import SliceScore, score_series
 from pipeline.evaluation.localisation.verdict_list import verdicts_as_csv
 from pipeline.model.loading import Models
@@ -25,7 +26,7 @@ PAGE, FIGURES, CURVES = "table-5.md", "localisation.json", "froc.png"
 VERDICTS = "verdicts.csv"
 
 
-def compare_cases(file: Path, split: Split | None, models: Models) -> Judged:
+def judge_list(file: Path, split: Split | None, models: Models) -> Judged:
     """Judge every system on the cases of a list, or of one split of it."""
     cases = [case for case in read_cases(file) if split is None or case.split == split]
     if not cases:
@@ -60,7 +61,10 @@ def compare_slices(
     with bar() as progress:
         task = progress.add_task("slices", total=len(pairs))
         for folder, labels in pairs:
-            scores[folder.name] = list(score_series(folder, read_slice_labels(labels), models))
+            try:
+                scores[folder.name] = list(score_series(folder, read_slice_labels(labels), models))
+            except PipelineError as fault:
+                raise PipelineError(f"{labels.name}: {fault}") from fault
             progress.advance(task)
     return scores
 
@@ -69,6 +73,7 @@ def write(
     folder: Path,
     head: str,
     judged: Judged | None,
+    summed: Compared | None,
     slices: Mapping[str, Sequence[SliceScore]],
     console: Console,
 ) -> None:
@@ -78,8 +83,9 @@ def write(
     ----------
     head
         How the page begins, as of `pipeline.evaluation.localisation.report.title`.
+    judged, summed
+        Verdicts on the cases of a list, and their figures.
     """
-    summed = compared(judged) if judged else None
     text = "\n".join((head, comparison(summed) if summed else "", slices_section(slices)))
     figures = {
         "comparison": asdict(summed) if summed else None,

@@ -47,7 +47,7 @@ def read_verdicts(file: Path) -> dict[str, list[Verdict]]:
             rows = csv.DictReader(stream, strict=True)
             for row in rows:
                 found.setdefault(row["system"], []).append(_verdict(row))
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as exc:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, csv.Error) as exc:
         raise PipelineError(f"{EXPECTED}, got {type(exc).__name__}") from exc
     if not found:
         raise PipelineError(f"{EXPECTED}, got no rows")
@@ -73,7 +73,9 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _verdict(row: Mapping[str, str]) -> Verdict:
-    called, hit = (row[name] == WORDS[True] for name in ("called", "hit"))
+    called, hit, pointed = (VALUES[row[name]] for name in ("called", "hit", "pointed"))
+    if called is None or hit is None:
+        raise ValueError("called and hit of every case expected")
     (dice,) = _numbers(row["dice"])
     touch, iou = (
         Detections(lesions=_numbers(row[f"{sense}_lesions"]), false=_numbers(row[f"{sense}_false"]))
@@ -84,7 +86,7 @@ def _verdict(row: Mapping[str, str]) -> Verdict:
         volumes_ml=_numbers(row["volumes_ml"]),
         called=called,
         hit=hit,
-        pointed=VALUES[row["pointed"]],
+        pointed=pointed,
         dice=dice,
         touch=touch,
         iou=iou,

@@ -212,9 +212,20 @@ def test_verdicts_come_back_from_their_file(tmp_path: Path) -> None:
             assert replace(other, dice=one.dice, volumes_ml=one.volumes_ml) == one
 
 
-@pytest.mark.parametrize("text", ["", "system,patient\nours,a\n", "not a table\n1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "system,patient\nours,a\n",
+        "not a table\n1\n",
+        "system,patient,called,hit,pointed,dice,volumes_ml,touch_lesions,touch_false,iou_lesions,"
+        "iou_false\nours,a,yes,1,,0.5,1.0,0.5,,0.5,\n",
+    ],
+)
 def test_a_file_of_something_else_has_no_verdicts(text: str, tmp_path: Path) -> None:
     file = tmp_path / "verdicts.csv"
     file.write_text(text)
     with pytest.raises(PipelineError, match="columns system, patient"):
         read_verdicts(file)
+    with pytest.raises(PipelineError, match="columns system, patient"):
+        read_verdicts(tmp_path / "nowhere.csv")

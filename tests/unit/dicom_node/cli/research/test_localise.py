@@ -81,6 +81,39 @@ def test_command_writes_page_figures_and_curves(tmp_path: Path) -> None:
     assert all(f"| {system} |" in page for system in SYSTEMS)
     assert (tmp_path / "out" / "froc.png").read_bytes().startswith(b"\x89PNG")
 
+    verdicts = str(tmp_path / "out" / "verdicts.csv")
+    again = CliRunner().invoke(
+        app, ["localise", "--verdicts", verdicts, "--out", str(tmp_path / "again")]
+    )
+
+    assert again.exit_code == 0, again.output
+    tables = page[page.index("## On cases") :]
+    assert tables in (tmp_path / "again" / "table-5.md").read_text()
+
+
+def test_a_list_without_known_lesions_is_told_before_any_series_is_looked_at(
+    chest: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "well.npz", case(lesion=False))
+    (tmp_path / "cases.csv").write_text("path,patient,label\nwell.npz,b,0\n")
+    (tmp_path / "labels.csv").write_text("no labels\n")
+
+    cases = ["--cases", str(tmp_path / "cases.csv")]
+    slices = ["--slices", f"{chest}:{tmp_path / 'labels.csv'}"]
+    answer = CliRunner().invoke(app, ["localise", *cases, *slices, "--out", str(tmp_path / "out")])
+
+    assert str(answer.exception) == "cases with known lesions expected, got none"
+
+
+def test_labels_that_are_none_are_told_with_their_file(chest: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("no labels\n")
+
+    slices = ["--slices", f"{chest}:{tmp_path / 'labels.csv'}"]
+    answer = CliRunner().invoke(app, ["localise", *slices, "--out", str(tmp_path / "out")])
+
+    assert isinstance(answer.exception, PipelineError)
+    assert str(answer.exception).startswith("labels.csv: slice labels with z_mm, infected")
+
 
 def test_command_scores_a_series_by_its_slice_labels(chest: Path, tmp_path: Path) -> None:
     headers = [dcmread(file, stop_before_pixels=True) for file in chest.iterdir()]
