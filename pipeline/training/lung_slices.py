@@ -40,7 +40,11 @@ FLUID_DEPTH = (0.05, 0.45)  #: share of a lung's slice that fluid takes, from th
 CURVED = 0.25  #: by how much fluid stands higher at the outer side, share of the image's edge
 ORGAN_HU = (30.0, 130.0)  #: liver or spleen, with contrast medium in it or without
 ORGAN_TEXTURE_HU = (3.0, 20.0)  #: standard deviation within it
-ORGAN_RADIUS = (0.3, 1.2)  #: share of the radius of the circle that has the area of the lung
+ORGAN_RADIUS = (0.3, 1.6)  #: share of the radius of the circle that has the area of the lung
+GAS_CHANCE = 0.3  #: of gas in an organ, as in stomach and bowel
+GAS_HU = (-1000.0, -900.0)
+GAS_DEPTH = (0.1, 0.7)  #: share of an organ's slice, from the front, that gas takes
+WALL_PIXELS = 2  #: of an organ, about its gas
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
 
 
@@ -210,7 +214,8 @@ def paint_organ(
 ) -> NDArray[np.bool_]:
     """Let the dome of the diaphragm stand in one lung, with the organ below it, in place.
 
-    A slice through it shows an oval without bronchi, with lung around it as far as there is room.
+    A slice through it shows an oval without bronchi, with lung around it as far as there is room,
+    and gas at its front now and then.
 
     Returns
     -------
@@ -234,6 +239,10 @@ def paint_organ(
     )
     target = rng.uniform(*ORGAN_HU) + rng.uniform(*ORGAN_TEXTURE_HU) * grain / grain.std()
     hu += share * (target - hu)
+    if rng.random() < GAS_CHANCE and (share > MASK_LEVEL).any():
+        level = np.quantile(rows[share > MASK_LEVEL], rng.uniform(*GAS_DEPTH))
+        hollow = ndimage.binary_erosion(share > MASK_LEVEL, iterations=WALL_PIXELS)
+        hu[hollow & (rows < level)] = rng.uniform(*GAS_HU)
     left: NDArray[np.bool_] = lungs & (share < MASK_LEVEL)
     return left
 
