@@ -189,7 +189,7 @@ def _paired(folder: Path, series: Path, options: argparse.Namespace) -> list[str
     lines = [
         f"A further series of {slices} slices in a warm process, {options.rounds} rounds, medians:",
         "",
-        "| | seconds | processor seconds | times that of now |",
+        "| | seconds | processor seconds | processor seconds, times those of now |",
         "|---|---|---|---|",
     ]
     names = {NEW: "now", OLD: "before", "networks": "the authors' networks alone, eager, 368 px"}

@@ -61,8 +61,8 @@ CaseList = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, split, scanner];"
-        " several lists are joined.",
+        help="CSV: path (DICOM folder or NIfTI), patient, label [lungs, lesions, slices, split,"
+        " scanner]; several lists are joined.",
     ),
 ]
 RunFolder = Annotated[

@@ -148,6 +148,12 @@ def digest_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def slice_label_digests(files: Sequence[Path]) -> list[str]:
+    """SHA-256 of the labels of slices that lists name, row by row; raises as `read_cases`."""
+    rows = read_cases(*files, labelled=False)
+    return [digest_of(row.slices) for row in rows if row.slices is not None]
+
+
 def split_of(cases: Sequence[Case], seed: int) -> Mapping[str, Split]:
     """Assign every patient to one split: as the file says, or else by lot within each label.
 
@@ -185,6 +191,8 @@ def _row_faults(row: Mapping[str, str], base: Path, *, labelled: bool) -> Iterat
         value = row.get(name, "").strip()
         if (value or name == "path") and not (value and (base / value).exists()):
             yield f"{name}: an existing file or folder expected, got {value!r}"
+        elif name == "slices" and value and not (base / value).is_file():
+            yield f"{name}: a CSV file expected, got the folder {value!r}"
     label = row.get("label", "").strip()
     if (label or labelled) and label not in LABELS:
         yield f"label 0 or 1 expected, got {label!r}"

@@ -43,8 +43,8 @@ class Picture:
     lungs, lesions
         ``(planes, rows, columns)`` float32, 0 or 1.
     infected
-        ``(planes,)`` float32: 1 or 0 where the readers' labels of slices say so, `UNKNOWN` where
-        they do not, or lie between two that differ.
+        ``(planes,)`` float32: 1 or 0 where readers' labels of slices say so, `UNKNOWN` where they
+        do not, or where it lies between two that differ; None of a case without such labels.
     """
 
     channels: Floats

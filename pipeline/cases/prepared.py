@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from pipeline.atomic_write import write_whole
 from pipeline.cases.case_list import Case, digest_of
-from pipeline.cases.slice_labels import infected_slices, read_slice_labels
+from pipeline.cases.slice_labels import (
+    UNKNOWN,
+    infected_slices,
+    on_planes,
+    read_slice_labels,
+)
 from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.classifier.input import AVERAGES, STRETCHED, Index, box, cell_means, lung_box, resize
 from pipeline.errors import PipelineError
@@ -181,8 +186,11 @@ def prepare(case: Case, models: Models, wanted: ClassifierInput) -> Prepared:
     grid = StoredGrid.around(lungs, volume.spacing_mm, wanted)
     infected = None
     if case.slices is not None:
-        by_slice = infected_slices(read_slice_labels(case.slices), volume)
-        infected = by_slice[np.rint(grid.planes).astype(np.intp)]
+        infected = on_planes(infected_slices(read_slice_labels(case.slices), volume), grid.planes)
+        if case.label == 0 and (infected == 1).any():
+            raise PipelineError("no infected slice expected in a negative case, got some")
+        if (infected == UNKNOWN).all():
+            raise PipelineError("labels of slices in the lungs expected, all lie beyond them")
     lesions = np.zeros(grid.shape, np.bool_)
     if case.lesions is not None:
         lesions = grid.of(read_mask(case.lesions, volume) > 0) >= 0.5
@@ -208,6 +216,11 @@ def prepared(case: Case, models: Models, wanted: ClassifierInput, *, folder: Pat
     """
     if case.path.name.endswith(SUFFIX):
         require_fit(case, wanted)
+        if case.slices is not None and load(case.path).infected is None:
+            raise PipelineError(
+                "a prepared case with labels of slices expected, got one without: list the images"
+                " that it was made of"
+            )
         return case.path
     words = f"{case.path.resolve()} {case.lungs} {case.lesions} {case.label}"
     words += f" {stored_shape(wanted)} {wanted.margin_mm}{models.manifest.networks.lungs.sha256}"

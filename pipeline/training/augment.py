@@ -92,9 +92,13 @@ def _stacked(case: Prepared) -> torch.Tensor:
 
 
 def _infected(infected: Floats, known: Floats) -> Floats:
-    """Label of each plane ``(planes,)``: no view mixes planes with rows and columns."""
-    share, certain = infected[:, 0, 0], known[:, 0, 0] > 1 - NEARLY
-    clear = certain & (np.minimum(share, 1 - share) < NEARLY)
+    """Label of each plane ``(planes,)``: that of the nearest stored plane, if it has one.
+
+    Between two that differ it is unknown. No view mixes planes with rows and columns.
+    """
+    yes, any_ = infected[:, 0, 0], known[:, 0, 0]
+    share = yes / np.maximum(any_, NEARLY)
+    clear = (any_ > 0.5 - NEARLY) & (np.minimum(share, 1 - share) < NEARLY)
     return np.where(clear, np.rint(share), UNKNOWN).astype(np.float32)
 
 

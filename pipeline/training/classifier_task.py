@@ -10,7 +10,7 @@ infected, and which ones they are stays open.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -118,6 +118,8 @@ class ClassifierTask:
         Whether known lesion masks are learnt from; if not, only the labels are.
     views
         Views of each case in a step: of two, the scores are to differ as little as can be.
+    by_slice
+        Whether labels of single slices are learnt from, where there are any.
     """
 
     network: WithAuxHead
@@ -127,6 +129,7 @@ class ClassifierTask:
     pairs: int = 1
     masks: bool = True
     views: int = 1
+    by_slice: bool = True
 
     @property
     def shape(self) -> Shape:
@@ -147,6 +150,8 @@ class ClassifierTask:
         for label, files in ((POSITIVE, self.files.positive), (NEGATIVE, self.files.negative)):
             for _ in range(self.pairs):
                 case = load(files[int(rng.integers(len(files)))])
+                if not self.by_slice:
+                    case = replace(case, infected=None)
                 pictures += random_pictures(case, self.shape, self.wanted, rng, views=self.views)
                 labels += [label] * self.views
                 known += [float(case.lesions_known and self.masks)] * self.views
@@ -215,14 +220,14 @@ def cells(mask: NDArray[np.float32]) -> Tensor:
 
 
 def infected_cells(picture: Picture) -> NDArray[np.float32]:
-    """Label of each plane of the feature map ``(T // 2,)``, where all its planes have the same."""
+    """Label of each plane of the feature map ``(T // 2,)``, where its planes do not contradict."""
     stride = FEATURE_STRIDE[0]
     count = len(picture.lungs) // stride
     if picture.infected is None:
         return np.full(count, UNKNOWN, np.float32)
     planes = picture.infected[: count * stride].reshape(count, stride)
-    alike = (planes == planes[:, :1]).all(axis=1)
-    return np.where(alike, planes[:, 0], UNKNOWN).astype(np.float32)
+    yes, no = (planes == 1).any(axis=1), (planes == 0).any(axis=1)
+    return np.where(yes ^ no, yes, UNKNOWN).astype(np.float32)
 
 
 def _slices_loss(places: Tensor, batch: ClassifierBatch) -> Tensor:

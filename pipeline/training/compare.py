@@ -3,7 +3,7 @@
 What is compared is what each network learns from the same cases in the same number of steps, at
 its own learning rate; a longer training may order them otherwise. Unless the training's ``masks``
 is off, networks whose feature map can place lesions also learn from known lesion masks; the
-others, and the histograms, from labels only.
+others, and the histograms, from labels only. Labels of single slices are not learnt from.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def compare(
             tested.append(_test_baseline(name, listed, training.seed))
         else:
             schedule = replace(training.schedule, peak_rate=RATES[name])
-            own = replace(training, network=name, schedule=schedule)
+            own = replace(training, network=name, schedule=schedule, by_slice=False)
             _train(own, cases, listed, out / name, models, partial(report, name))
             tested.append(_test_network(name, out / name, listed, own))
     rows = rows_of(tested)

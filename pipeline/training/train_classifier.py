@@ -18,7 +18,7 @@ from scipy import special
 from torch import nn
 
 from pipeline.atomic_write import write_whole
-from pipeline.cases.case_list import Split, digest_of, write_cases
+from pipeline.cases.case_list import Split, digest_of, slice_label_digests, write_cases
 from pipeline.cases.classifier_input import case_input
 from pipeline.errors import PipelineError
 from pipeline.metrics.scores import Origin, Row, table
@@ -58,7 +58,7 @@ class ClassifierTraining:
         Weights of the same network to begin with; None begins with random ones.
     recipe
         ``own``, or ``paper`` (`pipeline.training.paper`).
-    views
+    views, by_slice
         See `pipeline.training.classifier_task.ClassifierTask`.
     """
 
@@ -72,13 +72,20 @@ class ClassifierTraining:
     start: Path | None = None
     recipe: str = OWN
     views: int = 1
+    by_slice: bool = True
 
     def as_settings(self, cases: Sequence[Path], models: Models) -> Mapping[str, Any]:
         """All that the course of a run depends on, for its folder."""
-        usual = {"recipe": OWN, "views": 1}  # not named, as runs of before had no such settings
+        usual = {
+            "recipe": OWN,
+            "views": 1,
+            "by_slice": True,
+        }  # not named, as runs of before had no such settings
         named = {name: value for name, value in asdict(self).items() if usual.get(name) != value}
+        labels = slice_label_digests(cases) if self.by_slice else []
         return {
             **named,
+            **({"slice_labels": labels} if labels else {}),
             "schedule": self.schedule.as_settings(),
             "wanted": self.wanted.as_settings(),
             "start": self.start and digest_of(self.start),
@@ -177,6 +184,7 @@ def train_on(
         pairs=training.pairs,
         masks=training.masks,
         views=training.views,
+        by_slice=training.by_slice,
     )
     fit(task, training.schedule, folder, seed=training.seed, report=report)
     data = _weights(network.classifier)

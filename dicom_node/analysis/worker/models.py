@@ -21,9 +21,14 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def load_models(wanted: AnalysisConfig | ImagesRequest) -> Models:
-    """Load the networks, once for each process: those of the model in use, and of a second one."""
-    folder, threads = folder_of(wanted.model), wanted.threads or os.cpu_count() or 1
-    return _models(folder, wanted.model.sha256, wanted.device, threads)
+    """Load the networks, once for each process: those of the model in use, and of a second one.
+
+    The calling thread gets as many threads of torch as are set, whatever others of this process do.
+    """
+    import torch
+
+    torch.set_num_threads(wanted.threads or os.cpu_count() or 1)
+    return _models(folder_of(wanted.model), wanted.model.sha256, wanted.device)
 
 
 def folder_of(model: ModelReference) -> Path:
@@ -41,11 +46,8 @@ def folder_of(model: ModelReference) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _models(folder: Path, _sha256: str, device: Device, threads: int) -> Models:
+def _models(folder: Path, _sha256: str, device: Device) -> Models:
     """Load a folder; once more if another model lies there, as a second one may at any time."""
-    import torch
-
     from pipeline.model.loading import device_for, load
 
-    torch.set_num_threads(threads)
     return load(folder, device_for(device))

@@ -45,6 +45,8 @@ def test_a_list_is_read_relative_to_its_file(tmp_path: Path) -> None:
         ("path,patient,label\nct,p,1\nct2/../ct,p,1\n", "line 3: a new path expected"),
         ("path,patient,label\nct,p,1\nct,q,1\n", "line 3: .* and under another patient"),
         ("path,patient,label\nct,p\n", "line 2: another number of fields"),
+        ("path,patient,label,slices\nct,p,1,ct2\n", "line 2: slices: a CSV file expected"),
+        ("path,patient,label,slices\nct,p,1,none.csv\n", "line 2: slices: an existing file"),
     ],
 )
 def test_every_fault_is_listed_with_its_line(tmp_path: Path, text: str, said: str) -> None:

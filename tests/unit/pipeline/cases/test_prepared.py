@@ -11,6 +11,7 @@ from pipeline.cases import prepared
 from pipeline.cases.case_list import Case
 from pipeline.cases.classifier_input import prepared_input
 from pipeline.cases.prepared import Prepared
+from pipeline.cases.slice_labels import UNKNOWN
 from pipeline.cases.volumes import read_mask, read_volume
 from pipeline.errors import PipelineError
 from pipeline.model.loading import device_for, load
@@ -18,6 +19,7 @@ from pipeline.model.manifest import BUNDLED, ClassifierInput
 from pipeline.synthetic.disease.canvases import phantom_canvas
 from pipeline.synthetic.phantom.make import PhantomSpec, make_phantom
 from pipeline.training.augment import random_pictures
+from pipeline.training.classifier_task import infected_cells
 
 SHAPE = (12, 20, 30)
 
@@ -139,26 +141,77 @@ def test_a_case_is_prepared_once_and_its_masks_are_kept(nifti: Path, tmp_path: P
     assert held.hu[held.lungs].mean() < -600
 
 
+def labelled(nifti: Path, folder: Path, rows: dict[int, int]) -> Case:
+    """The case with labels of some of its slices."""
+    volume = read_volume(nifti / "ct.nii.gz")
+    z_mm = volume.affine[2, 3] + volume.affine[2, 0] * np.arange(len(volume.hu))
+    lines = [f"{z_mm[at]},{infected}" for at, infected in rows.items()]
+    labels = folder / "slices.csv"
+    labels.write_text("\n".join(["z_mm,infected", *lines]) + "\n")
+    return Case(
+        path=nifti / "ct.nii.gz",
+        patient="p",
+        label=1,
+        lungs=nifti / "lungs.nii.gz",
+        slices=labels,
+    )
+
+
 def test_labels_of_slices_lie_on_the_planes_of_their_slices(nifti: Path, tmp_path: Path) -> None:
     models, volume = load(BUNDLED, device_for("cpu")), read_volume(nifti / "ct.nii.gz")
-    z_mm = volume.affine[2, 3] + volume.affine[2, 0] * np.arange(10, 25)
-    rows = [f"{z},{int(at >= 18)}" for at, z in zip(range(10, 25), z_mm, strict=True)]
-    labels = tmp_path / "slices.csv"
-    labels.write_text("\n".join(["z_mm,infected", *rows]) + "\n")
-    case = Case(path=nifti / "ct.nii.gz", patient="p", label=1, lungs=nifti / "lungs.nii.gz")
-    without = prepared.prepared(case, models, SMALL, folder=tmp_path)
+    case = labelled(nifti, tmp_path, {at: int(at >= 18) for at in range(10, 25)})
+    without = prepared.prepared(replace(case, slices=None), models, SMALL, folder=tmp_path)
 
-    file = prepared.prepared(replace(case, slices=labels), models, SMALL, folder=tmp_path)
+    file = prepared.prepared(case, models, SMALL, folder=tmp_path)
 
     assert file != without
     lungs = read_mask(nifti / "lungs.nii.gz", volume) > 0
-    grid = prepared.StoredGrid.around(lungs, volume.spacing_mm, SMALL)
-    at = np.rint(grid.planes)
+    at = np.rint(prepared.StoredGrid.around(lungs, volume.spacing_mm, SMALL).planes)
     found = prepared.load(file).infected
     assert found is not None
-    assert set(found.tolist()) == {-1, 0, 1}
-    np.testing.assert_array_equal(found == 1, (at >= 18) & (at < 25))
-    np.testing.assert_array_equal(found == 0, (at >= 10) & (at < 18))
+    np.testing.assert_array_equal(found[at >= 25], UNKNOWN)
+    np.testing.assert_array_equal(found[(at >= 19) & (at < 24)], 1)
+    np.testing.assert_array_equal(found[(at >= 11) & (at < 17)], 0)
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_few_labels_of_slices_reach_the_training_as_well(
+    nifti: Path, tmp_path: Path, every: int
+) -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    case = labelled(nifti, tmp_path, {at: int(at >= 20) for at in range(0, 40, every)})
+    held = prepared.load(prepared.prepared(case, models, SMALL, folder=tmp_path))
+
+    seen = [
+        infected_cells(picture)
+        for seed in range(20)
+        for picture in random_pictures(held, (24, 42, 56), SMALL, np.random.default_rng(seed))
+    ]
+
+    assert np.mean(np.stack(seen) != UNKNOWN) > 0.7 / every
+    assert set(np.unique(seen).tolist()) >= {0.0, 1.0}
+
+
+def test_labels_of_slices_that_contradict_the_case_or_reach_no_lung_are_refused(
+    nifti: Path, tmp_path: Path
+) -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    negative = replace(labelled(nifti, tmp_path, {20: 1}), label=0)
+    with pytest.raises(PipelineError, match="no infected slice expected in a negative case"):
+        prepared.prepare(negative, models, SMALL)
+    with pytest.raises(PipelineError, match="all lie beyond them"):
+        prepared.prepare(labelled(nifti, tmp_path, {0: 0}), models, SMALL)
+
+
+def test_labels_of_slices_of_a_case_prepared_without_are_refused(
+    nifti: Path, tmp_path: Path
+) -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    prepared.save(tmp_path / "case.npz", some_case())
+    case = replace(labelled(nifti, tmp_path, {20: 1}), path=tmp_path / "case.npz")
+
+    with pytest.raises(PipelineError, match="list the images that it was made of"):
+        prepared.prepared(case, models, SMALL, folder=tmp_path)
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(nifti: Path, tmp_path: Path) -> None:

@@ -201,6 +201,16 @@ def test_labels_of_slices_teach_the_most_suspicious_cells_of_their_planes(files:
     assert "slices" in task.losses(batch, 0)
 
 
+def test_labels_of_slices_are_left_out_where_they_are_not_wanted(files: Files) -> None:
+    for path in (*files.positive, *files.negative):
+        case = load_case(path)
+        save(path, replace(case, infected=np.full(len(case.hu), case.label, np.int8)))
+
+    for by_slice in (True, False):
+        batch = replace(task_of(files), by_slice=by_slice).draw(0)
+        assert bool((batch.infected != UNKNOWN).any()) is by_slice
+
+
 def test_what_two_views_of_a_case_differ_by_is_a_loss(files: Files) -> None:
     task = task_of(files, views=2)
 
@@ -213,6 +223,22 @@ def test_what_two_views_of_a_case_differ_by_is_a_loss(files: Files) -> None:
     margins = (logits[:, 1] - logits[:, 0]).detach().numpy()
     expected = np.mean([(a - b) ** 2 for a, b in zip(margins[::2], margins[1::2], strict=True)])
     assert losses["steady"].item() == pytest.approx(STEADY_WEIGHT * expected / 2, rel=1e-4)
+
+
+def test_settings_know_the_labels_of_slices(tmp_path: Path) -> None:
+    models = load(BUNDLED, device_for("cpu"))
+    (tmp_path / "ct").mkdir()
+    labels, cases = tmp_path / "labels.csv", tmp_path / "cases.csv"
+    labels.write_text("z_mm,infected\n1,1\n")
+    cases.write_text("path,patient,label,slices\nct,p,1,labels.csv\n")
+    training = ClassifierTraining(network="decovnet", seed=1, wanted=SMALL, schedule=QUICK)
+
+    before = training.as_settings([cases], models)
+    labels.write_text("z_mm,infected\n1,0\n")
+
+    assert before["slice_labels"] != training.as_settings([cases], models)["slice_labels"]
+    without = replace(training, by_slice=False).as_settings([cases], models)
+    assert "slice_labels" not in without
 
 
 def test_settings_name_views_only_where_there_are_more_than_one() -> None:
