@@ -41,11 +41,6 @@ CURVED = 0.25  #: by how much fluid stands higher at the outer side, share of th
 ORGAN_HU = (30.0, 130.0)  #: liver or spleen, with contrast medium in it or without
 ORGAN_TEXTURE_HU = (3.0, 20.0)  #: standard deviation within it
 ORGAN_RADIUS = (0.3, 1.6)  #: share of the radius of the circle that has the area of the lung
-FAT_CHANCE = 0.4  #: that it is fat with loops of bowel in it, as beside the spleen
-FAT_HU = (-125.0, -70.0)
-BOWEL_RADIUS = (4.0, 16.0)  #: pixels
-BOWEL_WALL_HU = (0.0, 60.0)
-BOWEL_HU = (-950.0, 50.0)  #: gas to what it holds otherwise
 GAS_CHANCE = 0.3  #: of gas in an organ, as in stomach and bowel
 GAS_HU = (-1000.0, -900.0)
 GAS_DEPTH = (0.1, 0.7)  #: share of an organ's slice, from the front, that gas takes
@@ -219,8 +214,8 @@ def paint_organ(
 ) -> NDArray[np.bool_]:
     """Let the dome of the diaphragm stand in one lung, with the organ below it, in place.
 
-    A slice through it shows an oval without bronchi, with lung around it as far as there is room:
-    an organ, with gas at its front now and then, or fat with bowel.
+    A slice through it shows an oval without bronchi, with lung around it as far as there is room,
+    and gas at its front now and then.
 
     Returns
     -------
@@ -242,32 +237,14 @@ def paint_organ(
     grain = ndimage.gaussian_filter(
         rng.standard_normal(hu.shape, dtype=np.float32), rng.uniform(0.5, 2), truncate=2.0
     )
-    is_fat = rng.random() < FAT_CHANCE
-    attenuation = rng.uniform(*(FAT_HU if is_fat else ORGAN_HU))
-    target = attenuation + rng.uniform(*ORGAN_TEXTURE_HU) * grain / grain.std()
+    target = rng.uniform(*ORGAN_HU) + rng.uniform(*ORGAN_TEXTURE_HU) * grain / grain.std()
     hu += share * (target - hu)
-    organ = share > MASK_LEVEL
-    if is_fat:
-        _paint_bowel(hu, organ, rng)
-    elif rng.random() < GAS_CHANCE and organ.any():
-        level = np.quantile(rows[organ], rng.uniform(*GAS_DEPTH))
-        hollow = ndimage.binary_erosion(organ, iterations=WALL_PIXELS)
+    if rng.random() < GAS_CHANCE and (share > MASK_LEVEL).any():
+        level = np.quantile(rows[share > MASK_LEVEL], rng.uniform(*GAS_DEPTH))
+        hollow = ndimage.binary_erosion(share > MASK_LEVEL, iterations=WALL_PIXELS)
         hu[hollow & (rows < level)] = rng.uniform(*GAS_HU)
     left: NDArray[np.bool_] = lungs & (share < MASK_LEVEL)
     return left
-
-
-def _paint_bowel(
-    hu: NDArray[np.float32], organ: NDArray[np.bool_], rng: np.random.Generator
-) -> None:
-    """Paint up to two loops of bowel into an organ, in place: a wall, and what it holds."""
-    rows, columns = _places(hu.shape)
-    places = np.argwhere(organ)
-    for _ in range(int(rng.integers(3)) if len(places) else 0):
-        y, x = places[rng.integers(len(places))]
-        inside = rng.uniform(*BOWEL_RADIUS) - np.hypot(rows - y, columns - x)
-        hu[organ & (inside > 0)] = rng.uniform(*BOWEL_WALL_HU)
-        hu[organ & (inside > WALL_PIXELS)] = rng.uniform(*BOWEL_HU)
 
 
 def _one_part(lungs: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:

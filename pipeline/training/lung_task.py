@@ -23,7 +23,7 @@ from pipeline.training.lung_slices import (
 
 LUNG_TASK_WINDOW_HU = (-1200.0, 600.0)
 REAL_SHARE = 0.6  #: of a batch, when there are real series
-EMPTY_SHARE = 0.2  #: of the slices: such without lung, as of liver and spleen
+EMPTY_SHARE = 0.15  #: of the slices: such without lung, as of liver and spleen
 PAINTED_SHARE = 0.6  #: of the slices: such with disease painted in
 SOLID_SHARE = 0.3  #: of those: a solid lobe
 FLUID_SHARE = 0.1  #: of those: fluid behind a lung
