@@ -138,7 +138,8 @@ def test_an_organ_stands_in_one_lung_and_is_no_lung(seed: int) -> None:
 
     organ = lungs & ~left
     assert np.count_nonzero(organ) > 100
-    assert 0 < np.median(hu[organ]) < 150 or hu[organ].min() < -900
+    tissue = hu[organ][hu[organ] > -900]  # beside its gas
+    assert 0 < np.median(tissue) < 150
     assert not (organ[:, :125].any() and organ[:, 125:].any())
     np.testing.assert_array_equal(hu[~lungs], made.hu[3][~lungs])
 
