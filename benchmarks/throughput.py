@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from benchmarks.document import machine
 from benchmarks.engine import external_engine
@@ -104,6 +105,30 @@ def series_of(folder: Path, *, count: int, slices: int) -> dict[str, Path]:
         datasets = phantom_datasets(phantom, seed=1000 + number, options=options)
         write_series(datasets, folder / str(number))
         made[str(datasets[0].StudyInstanceUID)] = folder / str(number)
+    return made
+
+
+def copies_of(series: Path, folder: Path, *, count: int, announce: bool) -> dict[str, Path]:
+    """Lay copies of a real series into a folder, each a study of its own; UID to folder.
+
+    Parameters
+    ----------
+    announce
+        Whether each instance says how many there are (Images in Acquisition).
+    """
+    files = sorted(file for file in series.iterdir() if file.is_file())
+    made = {}
+    for number in range(count):
+        study, own = generate_uid(), generate_uid()
+        (folder / str(number)).mkdir(parents=True)
+        for file in files:
+            dataset = dcmread(file)
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, own
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            if announce:
+                dataset.ImagesInAcquisition = len(files)
+            dataset.save_as(folder / str(number) / file.name)
+        made[str(study)] = folder / str(number)
     return made
 
 
@@ -215,11 +240,20 @@ def _engine(setup: Setup) -> str:
     return f"{setup.workers or 'no'} workers outside the node; {where}"
 
 
+def _what(options: argparse.Namespace) -> str:
+    if not options.real:
+        return f"{options.series} phantoms of {options.slices} slices of 512 x 512"
+    announced = ", each of which says how many they are" if options.announce else ""
+    return f"{options.series} copies of {options.real.name}{announced},"
+
+
 def main() -> None:
     """Measure each way, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
     parser.add_argument("--series", type=int, default=20)
     parser.add_argument("--slices", type=int, default=150)
+    parser.add_argument("--real", type=Path, help="copies of this series instead of phantoms")
+    parser.add_argument("--announce", action="store_true", help="the copies say how many they are")
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--at-once", action="store_true", help="send all without waiting")
     parser.add_argument("--way", choices=range(len(WAYS)), type=int, help="this one alone")
@@ -236,7 +270,12 @@ def main() -> None:
     ways = list(WAYS.items())
     rows = []
     with scratch() as folder:
-        series = series_of(folder, count=options.series, slices=options.slices)
+        if options.real:
+            series = copies_of(
+                options.real, folder, count=options.series, announce=options.announce
+            )
+        else:
+            series = series_of(folder, count=options.series, slices=options.slices)
         for name, closing in ways if options.way is None else [ways[options.way]]:
             waiting = measure(series, closing, setup)
             rows.append(waiting.row(name))
@@ -245,8 +284,8 @@ def main() -> None:
     text = (
         f"""# From the last instance to the results
 
-Made by `python -m benchmarks.throughput` ({options.series} series of {options.slices} slices of
-512 x 512 from {options.senders} senders, {how};
+Made by `python -m benchmarks.throughput` ({_what(options)} from
+{options.senders} senders, {how};
 {_engine(setup)}). Not edited by hand. Seconds from the answer to the
 last instance of a series: median, and the {PERCENTILE}th percentile behind it.
 

@@ -37,7 +37,7 @@ SUPPORT = 0.5  #: share of a candidate in the top activation that is enough by i
 SUPPORT_WITH_3DCC = 0.2  #: share that is enough together with the 3DCC region
 MAX_LESIONS = 250  #: labels are uint8, and a report needs no more
 
-Activation = NDArray[np.float32]
+Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,7 +138,7 @@ def localise(dense: DenseLung, lungs: LungMask, activation: Planes) -> Localised
     return Localised(labels=labels, changes=moved)
 
 
-def chosen(candidates: Mask, speckled: Mask, region: Region, activation: Activation) -> Labels:
+def chosen(candidates: Mask, speckled: Mask, region: Region, activation: Map) -> Labels:
     """Lesions among the candidates, by the votes of activation and 3DCC or by their shape.
 
     Parameters
@@ -162,7 +162,7 @@ def speckle(region: Region) -> Mask:
 
 
 def supported(
-    candidates: Mask, speckled: Mask, region: Region, activation: Activation
+    candidates: Mask, speckled: Mask, region: Region, activation: Map
 ) -> NDArray[np.intp]:
     """Label the candidates (26-connected) that are large enough, with a vote for them or round."""
     labels, count = ndimage.label(candidates, structure=np.ones((3, 3, 3), np.bool_))
@@ -184,7 +184,7 @@ def supported(
     return voted
 
 
-def top(region: Region, candidates: Mask, activation: Activation) -> Mask:
+def top(region: Region, candidates: Mask, activation: Map) -> Mask:
     """Voxels of the lungs' top activation: none without any; more where much is dense."""
     inside = activation[region.lungs]
     if inside.size == 0:
