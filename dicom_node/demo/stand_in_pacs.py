@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -95,7 +95,13 @@ class StandInPacs:
         trace: TracebackType | None,
     ) -> None:
         end(self._server)
-        self._ae.shutdown()
+        for association in self._ae.active_associations:
+            if association.is_established:
+                association.abort()
+            elif (connection := association.dul.socket) is not None:
+                # pynetdicom cannot abort before the peer has asked for anything
+                connection.close()
+                association.dul.to_user_queue.put(cast(Any, None))  # as if the wait had ended
 
     def _store(self, event: Event) -> int:
         request = cast(C_STORE, event.request)

@@ -42,7 +42,7 @@ ORGAN_HU = (30.0, 130.0)  #: liver or spleen, with contrast medium in it or with
 ORGAN_TEXTURE_HU = (3.0, 20.0)  #: standard deviation within it
 ORGAN_RADIUS = (0.3, 1.6)  #: share of the radius of the circle that has the area of the lung
 GAS_CHANCE = 0.3  #: of gas in an organ, as in stomach and bowel
-GAS_HU = (-1000.0, -900.0)
+PAINTED_GAS_HU = (-1000.0, -900.0)
 GAS_DEPTH = (0.1, 0.7)  #: share of an organ's slice, from the front, that gas takes
 WALL_PIXELS = 2  #: of an organ, about its gas
 BLOB_RADIUS = (0.012, 0.18)  #: radius of a painted opacity, share of the image's edge
@@ -242,7 +242,7 @@ def paint_organ(
     if rng.random() < GAS_CHANCE and (share > MASK_LEVEL).any():
         level = np.quantile(rows[share > MASK_LEVEL], rng.uniform(*GAS_DEPTH))
         hollow = ndimage.binary_erosion(share > MASK_LEVEL, iterations=WALL_PIXELS)
-        hu[hollow & (rows < level)] = rng.uniform(*GAS_HU)
+        hu[hollow & (rows < level)] = rng.uniform(*PAINTED_GAS_HU)
     left: NDArray[np.bool_] = lungs & (share < MASK_LEVEL)
     return left
 

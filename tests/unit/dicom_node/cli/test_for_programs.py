@@ -313,6 +313,7 @@ def test_each_exit_status_occurs(ini: Path, tmp_path: Path, call: Callable[..., 
     pressed = run_code(
         "import signal, sys, time; from dicom_node.cli import app;"
         f" sys.argv = ['dicom-node', 'check', '--config', {str(ini)!r}];"
+        " signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's & ignores it
         " app.load = lambda _: [signal.raise_signal(signal.SIGINT)]"
         " + [time.sleep(0.01) for _ in range(1000)]; app.main()"  # it is heard a little later
     )
